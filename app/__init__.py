@@ -1,0 +1,1 @@
+"""Command line and composition: the only folder that knows all the others."""

@@ -1,0 +1,184 @@
+"""The command line. Results go to stdout, everything else to stderr.
+
+Exit codes: 0 done, 2 something to put right in the input, 1 a fault of ours or of the machine, 130 interrupted.
+Heavy imports stay inside the commands, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fourfold.errors import FourfoldError, InputError
+
+app = typer.Typer(
+    help="Retrieve, fine-tune, both or neither: one fair experiment on your own PDFs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Study = Annotated[Path, typer.Argument(help="study file (YAML)", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="settings to change, as section.key=value", show_default=False)
+]
+Runs = Annotated[Path, typer.Option(help="working folder of results, shared by studies")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress on stderr")]
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="folder of PDFs", show_default=False)],
+    out: Annotated[Path, typer.Option(help="study file to write")] = Path("study.yaml"),
+) -> None:
+    """Write a commented study file for a folder of PDFs."""
+    from fourfold.app.init import write_study
+
+    n_files = write_study(folder, out)
+    _tell(f"{out}: a study of {n_files} PDF file(s); next: write its test questions, then fourfold check {out}")
+    print(out)
+
+
+@app.command()
+def check(study: Study, overrides: Overrides = None, runs: Runs = Path("runs")) -> None:
+    """Look at study, corpus, questions, models, disk and memory; tell all mistakes together."""
+    from fourfold.app.check import check_study
+    from fourfold.app.run import default_cache
+    from fourfold.study_file import load_study
+
+    findings = check_study(load_study(study, overrides or []), runs, cache=default_cache(os.environ))
+    for finding in findings:
+        print(f"{finding.what}: {finding.found if finding.problem is None else 'WRONG'}")
+    _raise_all([finding.problem for finding in findings if finding.problem is not None])
+
+
+@app.command()
+def run(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Carry out a study and print its report; what is already there is kept."""
+    _carry_out(study, overrides, runs, quiet, "report")
+
+
+@app.command()
+def report(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = True) -> None:
+    """Print the report of a study that was carried out, and write its files again."""
+    from fourfold.app.progress import Reporter
+    from fourfold.app.run import default_cache, read_report, send_no_statistics
+    from fourfold.evals.report.terminal import render_terminal
+    from fourfold.study_file import load_study
+
+    send_no_statistics()
+    done = read_report(
+        load_study(study, overrides or []), runs, cache=default_cache(os.environ), reporter=Reporter(quiet=quiet)
+    )
+    assert done.report is not None
+    print(render_terminal(done.report), end="")
+    print(f"\nreport: {done.folder / 'report.html'}")
+
+
+@app.command()
+def ingest(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Carry out a study up to its documents' text."""
+    _carry_out(study, overrides, runs, quiet, "ingest")
+
+
+@app.command()
+def questions(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Carry out a study up to its test and tuning questions."""
+    _carry_out(study, overrides, runs, quiet, "questions")
+
+
+@app.command()
+def index(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Carry out a study up to its index."""
+    _carry_out(study, overrides, runs, quiet, "index")
+
+
+@app.command()
+def tune(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Carry out a study up to its adapter."""
+    _carry_out(study, overrides, runs, quiet, "tune")
+
+
+@app.command()
+def answer(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Carry out a study up to every arm's answers."""
+    _carry_out(study, overrides, runs, quiet, "answer")
+
+
+@app.command()
+def score(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Carry out a study up to its scores."""
+    _carry_out(study, overrides, runs, quiet, "score")
+
+
+def _carry_out(path: Path, overrides: list[str] | None, runs: Path, quiet: bool, upto: str) -> None:
+    import time
+
+    from fourfold.app.check import check_study
+    from fourfold.app.progress import Reporter, format_seconds
+    from fourfold.app.run import default_cache, run_study, send_no_statistics
+    from fourfold.study_file import load_study
+
+    send_no_statistics()
+    started = time.perf_counter()
+    cache = default_cache(os.environ)
+    settings = load_study(path, overrides or [])
+    _raise_all([f.problem for f in check_study(settings, runs, cache=cache) if f.problem is not None])
+    reporter = Reporter(quiet=quiet)
+    done = run_study(settings, runs, cache=cache, reporter=reporter, upto=upto)
+    took = format_seconds(time.perf_counter() - started)
+    reporter.say(
+        f"done in {took}, {done.n_stages_run} stage(s) carried out"
+        if done.n_stages_run
+        else f"nothing to do: every stage was there already ({took})"
+    )
+    if done.report is None:
+        print(done.folder)
+        return
+    from fourfold.evals.report.terminal import render_terminal
+
+    print(render_terminal(done.report), end="")
+    print(f"\nreport: {done.folder / 'report.html'}")
+
+
+def _raise_all(problems: list[FourfoldError]) -> None:
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise InputError(
+            f"{len(problems)} things are wrong",
+            seen="\n\n" + "\n\n".join(str(problem) for problem in problems) + "\n",
+            expected="none of these",
+            hint="put them right and run the same command again",
+        )
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def main() -> None:
+    """Entry point of the `fourfold` command."""
+    try:
+        code = app(standalone_mode=False)
+    except FourfoldError as error:
+        _tell(f"fourfold: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        # Typer's own usage errors know how to show themselves and which code they end with.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        sys.exit(getattr(error, "exit_code", 1))
+    if code == 130:
+        # Typer turns an interrupt inside a command into this code.
+        _tell("fourfold: interrupted; what is finished is kept, the same command goes on from there")
+    sys.exit(code or 0)

@@ -1,0 +1,1 @@
+"""Metrics, statistics, verdict and report."""

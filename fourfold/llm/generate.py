@@ -1,0 +1,179 @@
+"""Generation through the store: planned once in batches, stored batch by batch, never paid for twice.
+
+A bf16 answer depends on the batch it was computed in, so a batch is planned once (the plan is stored before the
+first batch runs), stored whole in one transaction, and re-run whole after a kill: the numbers are those of an
+uninterrupted run.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fourfold.digest import digest_of
+from fourfold.llm.port import Adapter, Chat, Completion, Engine, RawCompletion, Refusal, Sampling
+from fourfold.store import Store
+
+Progress = Callable[[int, int], None]
+
+
+class GenerationRun:
+    """How to run: tokens a batch may hold, who is told of progress, and the provenance stored with each row."""
+
+    def __init__(self, batch_tokens: int, progress: Progress, provenance: Mapping[str, Any]) -> None:
+        self.batch_tokens = batch_tokens
+        self.progress = progress
+        self.provenance = provenance
+        self.n_cached = 0
+        self.n_generated = 0
+
+
+def generate(
+    store: Store,
+    engine: Engine,
+    chats: Sequence[Chat],
+    *,
+    sampling: Sampling,
+    adapter: Adapter | None = None,
+    run: GenerationRun,
+) -> list[Completion | Refusal]:
+    """Complete every chat, in order.
+
+    Prompts that leave no room for `sampling.max_tokens` in the model's context are refused one by one.
+    """
+    prompts = engine.encode(chats)
+    limit = engine.context_tokens - sampling.max_tokens
+    identity = {**engine.identity, "adapter": adapter.digest if adapter else "", "max_tokens": sampling.max_tokens}
+    keys = [digest_of([identity, prompt]) for prompt in prompts]
+    wanted = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if len(prompt) <= limit}
+    _run_missing(store, engine, wanted, sampling=sampling, adapter=adapter, run=run)
+    found = _read(store, wanted)
+    return [
+        found[key]
+        if key in found
+        else Refusal(reason=f"prompt of {len(prompt)} tokens, limit {limit} with an answer of {sampling.max_tokens}")
+        for key, prompt in zip(keys, prompts, strict=True)
+    ]
+
+
+def plan_batches(lengths: Mapping[str, int], *, answer_tokens: int, batch_tokens: int) -> list[list[str]]:
+    """Prompts sorted by length, longest first, in batches whose padded size stays within `batch_tokens`.
+
+    Args:
+        lengths: prompt tokens per request key.
+        answer_tokens: tokens reserved for each answer.
+        batch_tokens: limit of rows × (longest prompt + answer_tokens); a single longer row is a batch of its own.
+    """
+    batches: list[list[str]] = []
+    widest = 0
+    for key in sorted(lengths, key=lambda key: (-lengths[key], key)):
+        if batches and (len(batches[-1]) + 1) * (widest + answer_tokens) <= batch_tokens:
+            batches[-1].append(key)
+        else:
+            batches.append([key])
+            widest = lengths[key]
+    return batches
+
+
+def _run_missing(
+    store: Store,
+    engine: Engine,
+    wanted: Mapping[str, tuple[int, ...]],
+    *,
+    sampling: Sampling,
+    adapter: Adapter | None,
+    run: GenerationRun,
+) -> None:
+    plan = digest_of([sorted(wanted), run.batch_tokens])
+    lengths = {key: len(prompt) for key, prompt in wanted.items()}
+    batches = _plan(store, plan, lengths, answer_tokens=sampling.max_tokens, batch_tokens=run.batch_tokens)
+    n_missing = sum(len(requests) for requests, done in batches if not done)
+    run.n_cached += len(wanted) - n_missing
+    n_done = len(wanted) - n_missing
+    run.progress(n_done, len(wanted))
+    for number, (requests, done) in enumerate(batches):
+        if done:
+            continue
+        started = time.perf_counter()
+        completions = engine.complete([wanted[key] for key in requests], sampling, adapter)
+        seconds = (time.perf_counter() - started) / len(requests)
+        _store_batch(store, (plan, number), [
+            (key, len(wanted[key]), completion, seconds) for key, completion in zip(requests, completions, strict=True)
+        ], run.provenance)  # fmt: skip
+        run.n_generated += len(requests)
+        n_done += len(requests)
+        run.progress(n_done, len(wanted))
+
+
+def _plan(
+    store: Store, plan: str, lengths: Mapping[str, int], *, answer_tokens: int, batch_tokens: int
+) -> list[tuple[list[str], bool]]:
+    """Requests of each batch and whether it is done: as planned before, else planned over what is missing."""
+    with store.transaction() as db:
+        stored = _stored_keys(db, lengths)
+        if db.execute("SELECT 1 FROM batches WHERE plan = ?", (plan,)).fetchone() is None:
+            missing = {key: n_tokens for key, n_tokens in lengths.items() if key not in stored}
+            planned = plan_batches(missing, answer_tokens=answer_tokens, batch_tokens=batch_tokens)
+            db.executemany(
+                "INSERT INTO batches VALUES (?, ?, ?, 0)",
+                [(plan, number, json.dumps(requests)) for number, requests in enumerate(planned)],
+            )
+        found = db.execute("SELECT requests, done FROM batches WHERE plan = ? ORDER BY batch", (plan,)).fetchall()
+    batches = [(json.loads(requests), bool(done)) for requests, done in found]
+    # A batch that other runs have answered to its last request would change nothing.
+    return [(requests, done or stored.issuperset(requests)) for requests, done in batches]
+
+
+def _store_batch(
+    store: Store,
+    batch: tuple[str, int],
+    rows: Sequence[tuple[str, int, RawCompletion, float]],
+    provenance: Mapping[str, Any],
+) -> None:
+    text = json.dumps(provenance, sort_keys=True)
+    with store.transaction() as db:
+        # IGNORE: a generation never changes once stored, so that every row that names it can be traced.
+        db.executemany(
+            "INSERT OR IGNORE INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    key,
+                    raw.text,
+                    json.dumps(raw.token_ids),
+                    n_prompt_tokens,
+                    sum(raw.logprobs) / len(raw.logprobs) if raw.logprobs else None,
+                    raw.finish_reason,
+                    seconds,
+                    text,
+                )
+                for key, n_prompt_tokens, raw, seconds in rows
+            ],
+        )
+        db.execute("UPDATE batches SET done = 1 WHERE plan = ? AND batch = ?", batch)
+
+
+def _stored_keys(db: sqlite3.Connection, keys: Mapping[str, object]) -> set[str]:
+    return {key for key in keys if db.execute("SELECT 1 FROM generations WHERE key = ?", (key,)).fetchone()}
+
+
+def _read(store: Store, keys: Mapping[str, object]) -> dict[str, Completion]:
+    found = {}
+    for key in keys:
+        text, token_ids, n_prompt_tokens, mean_logprob, finish_reason, seconds = store.connection.execute(
+            "SELECT text, token_ids, n_prompt_tokens, mean_logprob, finish_reason, seconds FROM generations "
+            "WHERE key = ?",
+            (key,),
+        ).fetchone()
+        found[key] = Completion(
+            key=key,
+            text=text,
+            token_ids=tuple(json.loads(token_ids)),
+            n_prompt_tokens=n_prompt_tokens,
+            mean_logprob=mean_logprob,
+            finish_reason=finish_reason,
+            seconds=seconds,
+        )
+    return found

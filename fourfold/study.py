@@ -1,0 +1,166 @@
+"""Every stage's settings, strict, with unit and default on each field. What is not named here has no effect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from fourfold.types import ARMS, Arm
+
+EMBEDDED = "embedded"
+DEFAULT_INSTRUCTIONS = "Answer the question in one short sentence. If you do not know the answer, say: I don't know."
+
+Metric = Literal["exact_match", "token_f1", "containment", "key_fact_recall"]
+METRICS: tuple[Metric, ...] = ("exact_match", "token_f1", "containment", "key_fact_recall")
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """A group of settings: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class CorpusSettings(Settings):
+    """Which documents."""
+
+    folder: Path = Field(description="folder of PDFs, searched with its subfolders")
+
+
+class ModelSettings(Settings):
+    """The language model that every arm uses."""
+
+    id: str = Field(
+        EMBEDDED,
+        min_length=1,
+        description="'embedded' (SmolLM2-135M-Instruct), a Hugging Face id, or a local folder in that form",
+    )
+    dtype: Literal["bfloat16", "float32"] = Field("bfloat16", description="of resident weights and activations")
+    quantisation: Literal["nf4", "none"] = Field(
+        "nf4", description="nf4: linear weights rounded to 4-bit NormalFloat once and kept resident, dequantised"
+    )
+    batch_tokens: int = Field(
+        16_384, ge=256, description="tokens: prompts × (longest prompt + answer limit) of one batch stay under this"
+    )
+
+
+class QuestionSettings(Settings):
+    """Test questions from a file; tuning questions generated over every document."""
+
+    file: Path | None = Field(None, description="test questions, one JSON object a line")
+    subset: str | None = Field(None, description="only rows whose 'subsets' name this; null: all rows")
+    n_tuning: int = Field(60, ge=1, description="tuning questions kept after all checks")
+    n_validation: int = Field(0, ge=0, description="further generated questions, never trained on or shown")
+    candidates_per_question: int = Field(
+        6, ge=1, le=100, description="at most this many candidate quotes are tried per question wanted"
+    )
+    max_question_tokens: int = Field(40, ge=8, description="tokens a generated question may have")
+    max_reference_tokens: int = Field(40, ge=4, description="tokens a generated reference may have")
+    jaccard_limit: Share = Field(
+        0.8, description="Jaccard of word 3-grams from which a tuning pair repeats a test pair"
+    )
+    cosine_limit: Share = Field(0.95, description="embedding cosine from which a tuning pair repeats a test pair")
+    leak_limit: Share = Field(0.1, description="share of tuning questions taken out from which the study stops")
+    seed: int = Field(0, ge=0, description="order in which candidate quotes are tried")
+
+
+class IndexSettings(Settings):
+    """Chunks and their vectors."""
+
+    embedder: str = Field(EMBEDDED, min_length=1, description="'embedded' (all-MiniLM-L6-v2), an id, or a folder")
+    chunk_tokens: int = Field(
+        192,
+        ge=16,
+        le=8192,
+        description="tokens of the student's tokenizer, at most, per chunk",
+    )
+    chunk_overlap: int = Field(24, ge=0, description="tokens that neighbouring chunks share, at most")
+
+
+class RetrievalSettings(Settings):
+    """What a question retrieves."""
+
+    k: int = Field(3, ge=1, description="chunks given to the model")
+    candidates: int = Field(20, ge=1, description="chunks each search contributes before fusion")
+    rrf_constant: int = Field(60, ge=1, description="k of reciprocal-rank fusion, 1 / (k + rank)")
+
+
+class TuningSettings(Settings):
+    """QLoRA on the declared mixture of both prompt forms."""
+
+    rank: int = Field(16, ge=1, description="rank of the low-rank update")
+    alpha: int = Field(32, ge=1, description="scale: the update is multiplied by alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the low-rank update")
+    learning_rate: float = Field(4e-4, gt=0, lt=1, description="peak rate of AdamW, cosine decay to 0")
+    warmup_share: float = Field(0.1, ge=0, lt=1, description="share of the steps spent warming up")
+    epochs: int = Field(1, ge=1, description="passes over the tuning rows")
+    batch_rows: int = Field(8, ge=1, description="rows an optimiser step sees")
+    micro_batch_rows: int = Field(2, ge=1, description="rows one forward pass sees; must divide batch_rows")
+    with_context_share: float = Field(
+        0.5, ge=0, le=1, description="share of tuning rows in the with-contexts form; 0.5: each pair once in each form"
+    )
+    checkpoint_steps: int = Field(5, ge=1, description="optimiser steps between checkpoints")
+    seed: int = Field(0, ge=0, description="initial adapter weights and order of rows")
+
+    @field_validator("with_context_share")
+    @classmethod
+    def _one_of_three(cls, value: float) -> float:
+        if value not in {0.0, 0.5, 1.0}:
+            raise ValueError("must be 0 (closed book only), 0.5 (the mixture) or 1 (with contexts only)")
+        return value
+
+
+class AnswerSettings(Settings):
+    """How every arm answers: the same for all."""
+
+    arms: tuple[Arm, ...] = Field(ARMS, min_length=1, description="arms to run")
+    instructions: str = Field(DEFAULT_INSTRUCTIONS, min_length=1, description="system prompt of every arm")
+    max_tokens: int = Field(48, ge=1, description="tokens an answer may have")
+
+    @field_validator("arms")
+    @classmethod
+    def _distinct(cls, value: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("names an arm twice")
+        return tuple(arm for arm in ARMS if arm in value)
+
+
+class ScoreSettings(Settings):
+    """How answers are scored."""
+
+    metrics: tuple[Metric, ...] = Field(METRICS, min_length=1, description="metrics to compute")
+
+
+class VerdictSettings(Settings):
+    """The decision rule, frozen before the first answer."""
+
+    primary: Metric = Field("key_fact_recall", description="metric that decides")
+    margin: Share = Field(0.05, description="difference on the primary metric that matters, in its unit (0 to 1)")
+    seed: int = Field(0, ge=0, description="of the wild bootstrap and the sign-flip test")
+
+
+class StudySettings(Settings):
+    """One study."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="names the results folder: a-z, 0-9, '.', '_', '-'"
+    )
+    corpus: CorpusSettings
+    model: ModelSettings = ModelSettings()
+    questions: QuestionSettings = QuestionSettings()
+    index: IndexSettings = IndexSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    tuning: TuningSettings = TuningSettings()
+    answer: AnswerSettings = AnswerSettings()
+    score: ScoreSettings = ScoreSettings()
+    verdict: VerdictSettings = VerdictSettings()
+
+    @field_validator("name")
+    @classmethod
+    def _not_the_store(cls, value: str) -> str:
+        # runs/<name>/ stands beside runs/store.db and runs/blobs/.
+        if value == "blobs" or value.startswith("store.db"):
+            raise ValueError("is kept for the store's own files")
+        return value

@@ -1,0 +1,185 @@
+"""The study file: YAML with `key=value` overrides, all mistakes reported together.
+
+Paths are relative to the study file's folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from fourfold.errors import StudyError
+from fourfold.study import EMBEDDED, Settings, StudySettings
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySettings:
+    """Read a study file.
+
+    Args:
+        path: YAML file.
+        overrides: `section.key=value` strings, value in YAML; later ones win.
+
+    Returns:
+        The study with absolute paths.
+
+    Raises:
+        StudyError: the file is missing, no YAML, or a setting is wrong; all wrong settings in one message.
+    """
+    raw = _read_yaml(path)
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        study = StudySettings.model_validate(raw)
+    except ValidationError as error:
+        raise _study_error(path, error) from None
+    problems = list(_cross_checks(study))
+    if problems:
+        raise StudyError(
+            f"{path.name}: {len(problems)} setting(s) do not fit together",
+            seen="; ".join(problems),
+            expected="settings that fit together",
+            hint="correct the study file, or override with key=value",
+        )
+    return _with_absolute_paths(study, path.resolve().parent)
+
+
+def dump_study(study: StudySettings) -> str:
+    """The resolved study as YAML, every field written out."""
+    return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping, of which YAML's own loader keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for at, (key, _) in enumerate(node.value):
+            if key.value in keys[:at]:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"'{key.value}' stands twice", problem_mark=key.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except FileNotFoundError:
+        raise StudyError(
+            "no such study file", seen=path, expected="a YAML file", hint="write one with: fourfold init FOLDER"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(
+            "the study file cannot be read",
+            seen=f"{path}: {error}",
+            expected="a text file in UTF-8",
+            hint="name the study's YAML file, or save it as UTF-8",
+        ) from None
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split())
+        raise StudyError(f"{path.name} is not YAML", seen=where, expected="YAML", hint="correct that line") from None
+    if not isinstance(raw, dict):
+        raise StudyError(
+            f"{path.name} holds no settings",
+            seen=type(raw).__name__,
+            expected="a mapping such as 'name: …'",
+            hint="write one with: fourfold init FOLDER",
+        )
+    # A section in which everything is commented out is at its defaults.
+    return {name: value for name, value in raw.items() if value is not None}
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise StudyError(
+            "an override cannot be read", seen=override, expected="section.key=value", hint="for example retrieval.k=5"
+        )
+    *parents, last = key.strip().split(".")
+    target = raw
+    for parent in parents:
+        child = target.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise StudyError(
+                "an override names a setting inside a value",
+                seen=key,
+                expected="section.key=value",
+                hint=f"write {parent}=value, or correct {parent} in the study file",
+            )
+        target = child
+    try:
+        target[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise StudyError(
+            "an override's value is not YAML", seen=override, expected="a YAML value", hint="quote it"
+        ) from None
+
+
+def _study_error(path: Path, error: ValidationError) -> StudyError:
+    lines = []
+    for item in error.errors(include_url=False):
+        where = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            lines.append(f"{where}: unknown setting{_nearest(item['loc'])}")
+        elif item["type"] == "missing":
+            lines.append(f"{where}: missing")
+        else:
+            lines.append(f"{where} = {item['input']!r}: {item['msg']}")
+    return StudyError(
+        f"{path.name}: {len(lines)} setting(s) are wrong",
+        seen="\n            ".join(lines),
+        expected="the settings that 'fourfold init' writes, with their units",
+        hint="correct these lines, or override with key=value",
+    )
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    fields: Any = StudySettings.model_fields
+    for part in location[:-1]:
+        fields = fields[part].annotation.model_fields
+    known = list(fields)
+    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    return f", did you mean '{near[0]}'?" if near else f", known here: {', '.join(known)}"
+
+
+def _cross_checks(study: StudySettings) -> list[str]:
+    problems = []
+    if study.verdict.primary not in study.score.metrics:
+        problems.append(f"verdict.primary = {study.verdict.primary} is not among score.metrics")
+    if study.tuning.batch_rows % study.tuning.micro_batch_rows:
+        problems.append(
+            f"tuning.micro_batch_rows = {study.tuning.micro_batch_rows} does not divide "
+            f"tuning.batch_rows = {study.tuning.batch_rows}"
+        )
+    if study.index.chunk_overlap * 2 > study.index.chunk_tokens:
+        problems.append(
+            f"index.chunk_overlap = {study.index.chunk_overlap} is over half of "
+            f"index.chunk_tokens = {study.index.chunk_tokens}"
+        )
+    if study.retrieval.candidates < study.retrieval.k:
+        problems.append(
+            f"retrieval.candidates = {study.retrieval.candidates} is under retrieval.k = {study.retrieval.k}"
+        )
+    return problems
+
+
+def _with_absolute_paths(study: StudySettings, folder: Path) -> StudySettings:
+    corpus = study.corpus.model_copy(update={"folder": (folder / study.corpus.folder).resolve()})
+    update: dict[str, Settings] = {"corpus": corpus}
+    if study.questions.file is not None:
+        update["questions"] = study.questions.model_copy(update={"file": (folder / study.questions.file).resolve()})
+    if model := _local_model(study.model.id, folder):
+        update["model"] = study.model.model_copy(update={"id": model})
+    if embedder := _local_model(study.index.embedder, folder):
+        update["index"] = study.index.model_copy(update={"embedder": embedder})
+    return study.model_copy(update=update)
+
+
+def _local_model(model_id: str, folder: Path) -> str | None:
+    local = folder / model_id
+    return str(local.resolve()) if model_id != EMBEDDED and local.is_dir() else None

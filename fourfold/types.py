@@ -1,0 +1,155 @@
+r"""The records that two folders or more share. One row each in the store.
+
+Offsets are characters into a document's text: its blocks' texts joined by a blank line (`"\n\n"`).
+Pages are counted from 1, blocks and chunks from 0, ranks from 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+BLOCK_SEPARATOR = "\n\n"
+
+BBox = tuple[float, float, float, float]
+# x0, y0, x1, y1 in points from the top left corner of the page as displayed (rotation applied).
+
+Split = Literal["test", "tuning", "validation"]
+Stratum = Literal["fact asked", "passage tuned", "document tuned", "document unseen"]
+Arm = Literal["base", "rag", "tuned", "tuned + rag"]
+ARMS: tuple[Arm, ...] = ("base", "rag", "tuned", "tuned + rag")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One file of the corpus, readable or not.
+
+    `doc_id` is the first 16 hex digits of the SHA-256 of the file's bytes. `reason` says why an unread document
+    was left out and is None for a read one; `n_chars` is 0 for an unread one.
+    """
+
+    doc_id: str
+    name: str
+    title: str
+    status: Literal["read", "unread"]
+    reason: str | None
+    n_pages: int
+    n_chars: int
+    unread_pages: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A paragraph, heading or the like, at `[start, end)` of its document's text.
+
+    `section` is the path of headings it stands under, outermost first; a heading's own path ends with itself.
+    """
+
+    doc_id: str
+    position: int
+    kind: Literal["heading", "text"]
+    page: int
+    bbox: BBox
+    start: int
+    end: int
+    section: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A run of one document's text that is indexed and retrieved as one; never crosses documents.
+
+    `n_tokens` is by the student's tokenizer.
+    """
+
+    chunk_id: str
+    doc_id: str
+    position: int
+    start: int
+    end: int
+    page_first: int
+    page_last: int
+    section: tuple[str, ...]
+    n_tokens: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question with its gold: the character span of its supporting quote.
+
+    `key_facts` holds, per fact, the strings any one of which states it. `section` is the lowest section that holds
+    the quote. `stratum` is None for questions that are not test questions. `reference_source` says where the
+    reference comes from: a person, the language model, or (its answer rejected) the quote itself.
+    """
+
+    question_id: str
+    split: Split
+    question: str
+    reference: str
+    key_facts: tuple[tuple[str, ...], ...]
+    doc_id: str
+    document: str
+    page: int
+    start: int
+    end: int
+    quote: str
+    section: tuple[str, ...]
+    reference_source: Literal["person", "model", "quote"]
+    kind: str = ""
+    stratum: Stratum | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakedPair:
+    """A tuning question taken out because it nearly repeats a test question (fairness rule 2)."""
+
+    tuning_question: str
+    tuning_reference: str
+    test_question_id: str
+    test_question: str
+    jaccard: float
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieved:
+    """One chunk at `rank` for a question, with the fused score and the rank each search gave it (None: not found)."""
+
+    question_id: str
+    rank: int
+    chunk_id: str
+    score: float
+    dense_rank: int | None
+    bm25_rank: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one arm answered. `text` is None exactly where `failure` says why there is no answer.
+
+    Token counts are the student's tokenizer's; `mean_logprob` is natural, per answer token (end token included).
+    """
+
+    arm: Arm
+    question_id: str
+    text: str | None
+    failure: str | None
+    n_prompt_tokens: int
+    n_answer_tokens: int
+    mean_logprob: float | None
+    finish_reason: Literal["stop", "length"] | None
+    chunk_ids: tuple[str, ...]
+    generation: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One metric of one answer. `value` is None exactly where `reason` says why it is undefined."""
+
+    arm: Arm
+    question_id: str
+    metric: str
+    value: float | None
+    reason: str | None

@@ -1,0 +1,102 @@
+"""Candidate quotes: sentences of every document that a tuning question can be asked about."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fourfold.types import Block, Document
+
+_SENTENCE = re.compile(r"\S.*?[.!?](?=\s+[A-Z(\"“]|\s*$)", re.DOTALL)
+_POINTS_ELSEWHERE = re.compile(
+    r"\b(this|these|the (above|following|previous|next)) "
+    r"(section|chapter|document|manual|table|figure|page|example)s?\b"
+    r"|\b(see|cf\.) (also )?(section|chapter|below|above)\b",
+    re.IGNORECASE,
+)
+_MIN_WORDS, _MAX_WORDS = 8, 45
+_FALLBACK_MIN_WORDS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A sentence at `[start, end)` of its document's text."""
+
+    doc_id: str
+    document: str
+    page: int
+    section: tuple[str, ...]
+    start: int
+    end: int
+    quote: str
+
+
+def find_candidates(documents: Sequence[Document], blocks: Iterable[Block], *, seed: int) -> dict[str, list[Candidate]]:
+    """Per read document, its candidates in the order in which they are tried: one of each section in turn.
+
+    A candidate is a whole sentence of 8 to 45 words that does not point elsewhere ("see section …"). A document
+    without any gets its text blocks of 4 words and more instead: it must be covered too (fairness rule 2).
+    """
+    names = {document.doc_id: document.name for document in documents if document.status == "read"}
+    strict: dict[str, list[Candidate]] = {doc_id: [] for doc_id in names}
+    loose: dict[str, list[Candidate]] = {doc_id: [] for doc_id in names}
+    for block in blocks:
+        if block.kind != "text":
+            continue
+        for match in _SENTENCE.finditer(block.text):
+            if _fits(match.group()):
+                strict[block.doc_id].append(_candidate(block, names[block.doc_id], match.span()))
+        if len(block.text.split()) >= _FALLBACK_MIN_WORDS:
+            loose[block.doc_id].append(_candidate(block, names[block.doc_id], (0, len(block.text))))
+    return {doc_id: _in_turn(strict[doc_id] or loose[doc_id], seed) for doc_id in names}
+
+
+def share_out(n_wanted: int, sizes: dict[str, int]) -> dict[str, int]:
+    """How many of `n_wanted` each document gets: in proportion to its candidates, at least 1, largest remainder.
+
+    More than `n_wanted` where there are more documents than that: every document is covered.
+    """
+    total = sum(sizes.values())
+    exact = {doc_id: n_wanted * size / total for doc_id, size in sizes.items()} if total else {}
+    quota = {doc_id: max(1, int(share)) for doc_id, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda doc_id: (int(exact[doc_id]) - exact[doc_id], doc_id))
+    for doc_id in by_remainder[: max(0, n_wanted - sum(quota.values()))]:
+        quota[doc_id] += 1
+    return quota
+
+
+def _fits(sentence: str) -> bool:
+    words = sentence.split()
+    return (
+        _MIN_WORDS <= len(words) <= _MAX_WORDS
+        and sentence[0].isupper()
+        and sentence.endswith(".")
+        and _POINTS_ELSEWHERE.search(sentence) is None
+    )
+
+
+def _candidate(block: Block, document: str, span: tuple[int, int]) -> Candidate:
+    return Candidate(
+        doc_id=block.doc_id,
+        document=document,
+        page=block.page,
+        section=block.section,
+        start=block.start + span[0],
+        end=block.start + span[1],
+        quote=block.text[span[0] : span[1]],
+    )
+
+
+def _in_turn(candidates: Sequence[Candidate], seed: int) -> list[Candidate]:
+    by_section: dict[tuple[str, ...], list[Candidate]] = {}
+    for candidate in candidates:
+        by_section.setdefault(candidate.section, []).append(candidate)
+    shuffler = random.Random(seed)  # noqa: S311 (an order, not a secret)
+    queues = list(by_section.values())
+    shuffler.shuffle(queues)
+    for queue in queues:
+        shuffler.shuffle(queue)
+    longest = max((len(queue) for queue in queues), default=0)
+    return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]

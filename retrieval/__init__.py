@@ -1,0 +1,1 @@
+"""Chunks, dense and BM25 search, fusion."""

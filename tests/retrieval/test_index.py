@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fourfold.embed.port import Vectors
+from fourfold.errors import StudyError
+from fourfold.retrieval.dense import DenseIndex
+from fourfold.retrieval.fusion import fuse_ranks
+from fourfold.retrieval.index import build_index, require_k, retrieve
+from fourfold.retrieval.lexical import LexicalIndex
+from fourfold.study import RetrievalSettings
+from fourfold.types import Chunk, Retrieved
+
+WORDS = ("pump", "valve", "gauge", "boiler", "turbine", "filter", "reservoir", "operator")
+
+
+class FakeEmbedder:
+    """A text's vector is the sum of its words', each drawn from the word's hash; a word is a token."""
+
+    identity = "fake"
+
+    def __init__(self, max_tokens: int = 200_000) -> None:
+        self.max_tokens = max_tokens
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        vectors = np.zeros((len(texts), 8))
+        for row, text in enumerate(texts):
+            for word in ["start", *text.split()]:
+                seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8])
+                vectors[row] += np.random.default_rng(seed).normal(size=8)
+        unit: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        return unit
+
+
+def chunk(position: int, text: str) -> Chunk:
+    return Chunk(
+        chunk_id=f"{position:024x}", doc_id="d", position=position, start=0, end=len(text), page_first=1, page_last=1,
+        section=(), n_tokens=len(text.split()), text=text,
+    )  # fmt: skip
+
+
+CHUNKS = [
+    chunk(position, " ".join(WORDS[(position * step) % len(WORDS)] for step in range(1, 3 + position % 3)))
+    for position in range(12)
+]
+QUESTIONS = [("q0", "pump valve"), ("q1", "turbine boiler"), ("q2", "reservoir")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("index")
+    assert build_index(made, CHUNKS, FakeEmbedder()) == 4
+    return made
+
+
+def ask(
+    folder: Path, questions: Sequence[tuple[str, str]] = QUESTIONS, **settings: int
+) -> tuple[Retrieved, ...]:  # fmt: skip
+    return retrieve(folder, CHUNKS, FakeEmbedder(), questions=questions, settings=RetrievalSettings(**settings))
+
+
+@pytest.mark.parametrize("k", [1, 3, 12])
+def test_every_question_gets_k_chunks_in_the_order_of_the_questions(folder: Path, k: int) -> None:
+    rows = ask(folder, k=k, candidates=12)
+    assert [(row.question_id, row.rank) for row in rows] == [
+        (q, rank) for q, _ in QUESTIONS for rank in range(1, k + 1)
+    ]
+    for question_id, _ in QUESTIONS:
+        own = [row for row in rows if row.question_id == question_id]
+        assert len({row.chunk_id for row in own}) == k
+        assert [row.score for row in own] == sorted((row.score for row in own), reverse=True)
+
+
+def test_rows_are_the_fusion_of_both_searches_with_their_ranks(folder: Path) -> None:
+    with DenseIndex(folder / "qdrant") as dense:
+        by_dense = dense.search(FakeEmbedder().embed([text for _, text in QUESTIONS]), 5)
+    by_bm25 = LexicalIndex(folder / "bm25").search([text for _, text in QUESTIONS], 5)
+    expected = []
+    for (question_id, _), dense_ids, positions in zip(QUESTIONS, by_dense, by_bm25, strict=True):
+        bm25_ids = [CHUNKS[position].chunk_id for position in positions]
+        for rank, (chunk_id, score) in enumerate(fuse_ranks([dense_ids, bm25_ids], constant=7)[:4], start=1):
+            places = [ids.index(chunk_id) + 1 if chunk_id in ids else None for ids in (dense_ids, bm25_ids)]
+            assert score == pytest.approx(sum(1 / (7 + place) for place in places if place is not None))
+            expected.append(
+                Retrieved(
+                    question_id=question_id, rank=rank, chunk_id=chunk_id, score=score, dense_rank=places[0],
+                    bm25_rank=places[1],
+                )
+            )  # fmt: skip
+    rows = ask(folder, k=4, candidates=5, rrf_constant=7)
+    assert rows == tuple(expected)
+    assert None in {row.bm25_rank for row in rows} | {row.dense_rank for row in rows}
+    assert any(row.dense_rank and row.bm25_rank for row in rows)
+
+
+def test_the_best_chunk_is_the_one_both_searches_put_first(folder: Path) -> None:
+    text = CHUNKS[5].text
+    (row,) = ask(folder, [("q", text)], k=1)
+    same = [chunk.chunk_id for chunk in CHUNKS if chunk.text == text]
+    assert row.chunk_id in same
+    assert row.dense_rank == 1
+
+
+def test_retrieving_again_gives_the_same(folder: Path) -> None:
+    assert ask(folder) == ask(folder)
+
+
+def test_no_questions_retrieve_nothing(folder: Path) -> None:
+    assert ask(folder, []) == ()
+
+
+@pytest.mark.parametrize(
+    "question", ["", " ", "?", "the", "pump " * 20_000, "x" * 100_000, "насос 水泵 مضخة", "🚀", "\x00", "a\nb\t\u202e"]
+)
+def test_odd_questions_get_their_chunks_too(folder: Path, question: str) -> None:
+    rows = ask(folder, [("odd", question), ("q1", "turbine boiler")], k=3)
+    assert [row.rank for row in rows] == [1, 2, 3, 1, 2, 3]
+    assert rows[3:] == ask(folder, [("q1", "turbine boiler")], k=3)
+
+
+def test_a_question_without_a_known_word_is_answered_by_the_dense_search(folder: Path) -> None:
+    rows = ask(folder, [("q", "zeppelin")], k=3)
+    assert [(row.dense_rank, row.bm25_rank) for row in rows] == [(1, None), (2, None), (3, None)]
+
+
+def test_more_chunks_than_there_are_cannot_be_asked_for(folder: Path) -> None:
+    assert len(ask(folder, k=12)) == 36
+    with pytest.raises(StudyError, match=r"retrieval\.k is larger") as error:
+        ask(folder, k=13)
+    assert error.value.seen == "k = 13, 12 chunk(s) in the index"
+    require_k(12, 12)
+    with pytest.raises(StudyError):
+        require_k(1, 0)
+
+
+def test_chunks_that_the_embedder_would_not_read_to_their_end_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="longer than the embedder reads") as error:
+        build_index(tmp_path, CHUNKS, FakeEmbedder(max_tokens=3))
+    assert "4" in str(error.value.seen)
+    assert error.value.expected == "at most 3"
+    assert list(tmp_path.iterdir()) == []
+    assert build_index(tmp_path, CHUNKS, FakeEmbedder(max_tokens=4)) == 4
+
+
+def test_one_chunk_is_a_corpus(tmp_path: Path) -> None:
+    only = [chunk(0, "pump")]
+    build_index(tmp_path, only, FakeEmbedder())
+    settings = RetrievalSettings(k=1)
+    (row,) = retrieve(tmp_path, only, FakeEmbedder(), questions=[("q", "pump")], settings=settings)
+    assert (row.rank, row.chunk_id, row.dense_rank, row.bm25_rank) == (1, only[0].chunk_id, 1, 1)
