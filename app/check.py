@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fourfold.errors import FourfoldError, ModelError, StoreError
+from fourfold.arms import arms_of
+from fourfold.embed.limit import max_input_tokens
+from fourfold.errors import FourfoldError, ModelError, StoreError, StudyError
 from fourfold.ingest.corpus import find_pdfs
 from fourfold.ingest.questions_file import count_rows
 from fourfold.llm.weights import Weights, find_embedder, find_language_model
@@ -43,9 +45,10 @@ def check_study(study: StudySettings, runs: Path, *, cache: Path) -> list[Findin
 
     return [
         _look("corpus", lambda: f"{len(find_pdfs(study.corpus.folder))} PDF files in {study.corpus.folder}"),
+        *([_look("control", lambda: _control(study))] if study.tuning.control is not None else []),
         _look("test questions", lambda: f"{count_rows(study.questions.file, subset=study.questions.subset)} rows"),
         _look("language model", model),
-        _look("embedder", lambda: find_embedder(study.index.embedder).name),
+        _look("embedder", lambda: _embedder(study)),
         _look("working folder", lambda: _working_folder(runs)),
         _look("disk", lambda: _disk(runs, cache, weights)),
         _look("memory", lambda: _memory(study, weights)),
@@ -57,6 +60,25 @@ def _look(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what=what, found=look(), problem=None)
     except FourfoldError as error:
         return Finding(what=what, found=None, problem=error)
+
+
+def _control(study: StudySettings) -> str:
+    assert study.tuning.control is not None
+    return f"{len(find_pdfs(study.tuning.control))} PDF file(s) in {study.tuning.control}"
+
+
+def _embedder(study: StudySettings) -> str:
+    weights = find_embedder(study.index.embedder)
+    limit = max_input_tokens(weights)
+    # The two tokenizers cut differently, so this is a coarse bound; the index stage counts every chunk.
+    if limit is not None and study.index.chunk_tokens > limit:
+        raise StudyError(
+            "chunks may be longer than the embedder reads",
+            seen=f"index.chunk_tokens = {study.index.chunk_tokens}",
+            expected=f"at most {limit}, the limit of {weights.name}",
+            hint="lower index.chunk_tokens, or name an embedder with a longer input in index.embedder",
+        )
+    return weights.name
 
 
 def _working_folder(runs: Path) -> str:
@@ -93,7 +115,7 @@ def _same_disk(a: Path, b: Path) -> bool:
 def _memory(study: StudySettings, weights: list[Weights]) -> str:
     if not weights:
         return "not looked at: no language model"
-    tunes = any(arm.startswith("tuned") for arm in study.answer.arms)
+    tunes = any(plan.adapter for plan in arms_of(study))
     # The base is held once for answering and once more while tuning.
     needed = _weight_bytes(weights[0]) * (2 if tunes else 1)
     needed += _WORKING_BYTES_TUNING if tunes else _WORKING_BYTES_ANSWERING

@@ -10,6 +10,7 @@ from typing import Any
 
 from fourfold.app.progress import Reporter
 from fourfold.app.provenance import provenance
+from fourfold.arms import AdapterKind, adapter_names
 from fourfold.embed.port import Embedder
 from fourfold.embed.sentence import SentenceEmbedder
 from fourfold.llm.generate import GenerationRun, generate
@@ -102,11 +103,17 @@ class Context:
         """Where the index stands."""
         return self.store.blob_folder("index", self.results["index"].key)
 
-    @property
-    def adapter(self) -> Adapter:
-        """The tuned adapter."""
-        result = self.results["tune"]
-        return Adapter(folder=self.store.blob_folder("tune", result.key), digest=result.summary["content"]["adapter"])
+    def adapters(self, kind: AdapterKind) -> dict[int, Adapter]:
+        """The adapters of one kind by their tuning seed."""
+        return {
+            seed: self._adapter(name)
+            for name, (its_kind, seed) in adapter_names(self.study).items()
+            if its_kind == kind
+        }
+
+    def _adapter(self, name: str) -> Adapter:
+        result = self.results[name]
+        return Adapter(folder=self.store.blob_folder(name, result.key), digest=result.summary["content"]["adapter"])
 
     def count_tokens(self) -> Callable[[Sequence[str]], list[int]]:
         """Token counts by the student's tokenizer, without loading transformers."""

@@ -42,6 +42,8 @@ class Stage:
         blob: None, or what to do with a folder left by a killed run: 'discard' it or 'resume' from it.
         needed: whether this study has the stage at all.
         describe: one line about a finished result.
+        parts: a stage that is carried out in several, each stored by itself under its own name, gives them here; its
+            own fields but `name` are then not used.
     """
 
     name: str
@@ -52,6 +54,13 @@ class Stage:
     blob: str | None = None
     needed: Callable[[Context], bool] = lambda _: True
     describe: Callable[[Mapping[str, Any]], str] = lambda _: ""
+    parts: Callable[[Context], Sequence[Stage]] | None = None
+
+
+def expand(context: Context, stages: Sequence[Stage]) -> list[Stage]:
+    """The stages that this study has, those in parts taken apart."""
+    whole = [part for stage in stages for part in (stage.parts(context) if stage.parts else [stage])]
+    return [stage for stage in whole if stage.needed(context)]
 
 
 def run_stages(context: Context, stages: Sequence[Stage]) -> int:
@@ -61,9 +70,7 @@ def run_stages(context: Context, stages: Sequence[Stage]) -> int:
         How many stages were carried out; 0 means that everything was there already.
     """
     n_run = 0
-    for stage in stages:
-        if not stage.needed(context):
-            continue
+    for stage in expand(context, stages):
         key, settings, inputs = _address(context, stage)
         found = _find(context, stage, key)
         if found is None:
@@ -79,7 +86,7 @@ def run_stages(context: Context, stages: Sequence[Stage]) -> int:
 
 def missing_stages(context: Context, stages: Sequence[Stage]) -> list[str]:
     """Names of the stages that are not in the store, from the first such one on; fills `context.results` up to it."""
-    needed = [stage for stage in stages if stage.needed(context)]
+    needed = expand(context, stages)
     for number, stage in enumerate(needed):
         key, _, _ = _address(context, stage)
         found = _find(context, stage, key)

@@ -46,7 +46,7 @@ def run_study(study: StudySettings, runs: Path, *, cache: Path, reporter: Report
     Raises:
         FourfoldError: see the stages.
     """
-    with Store.open(runs) as store, _lock(runs):
+    with Store.open(runs) as store, lock(runs):
         return carry_out(Context(study=study, store=store, reporter=reporter, cache=cache), upto=upto)
 
 
@@ -54,7 +54,7 @@ def carry_out(context: Context, *, upto: str = "report") -> Done:
     """Carry out a study on an open store; see `run_study`."""
     study, store = context.study, context.store
     names = [stage.name for stage in STAGES]
-    folder = _write(store.folder / study.name, {"study.yaml": dump_study(study)})
+    folder = write_files(store.folder / study.name, {"study.yaml": dump_study(study)})
     n_run = run_stages(context, STAGES[: names.index(upto) + 1])
     if upto != "report":
         return Done(n_stages_run=n_run, report=None, folder=folder)
@@ -72,7 +72,7 @@ def read_report(study: StudySettings, runs: Path, *, cache: Path, reporter: Repo
     Raises:
         StoreError: a stage before the report has not been carried out with these settings.
     """
-    with Store.open(runs) as store, _lock(runs):
+    with Store.open(runs) as store, lock(runs):
         context = Context(study=study, store=store, reporter=reporter, cache=cache)
         missing = missing_stages(context, [stage for stage in STAGES if stage.name not in {"score", "report"}])
         if missing:
@@ -88,10 +88,11 @@ def read_report(study: StudySettings, runs: Path, *, cache: Path, reporter: Repo
 def _write_report(folder: Path, report: Report, *, fresh: bool) -> None:
     if fresh or not ((folder / "report.html").is_file() and (folder / "report.json").is_file()):
         as_json = json.dumps(dataclasses.asdict(report), indent=1, ensure_ascii=False, allow_nan=False)
-        _write(folder, {"report.json": as_json + "\n", "report.html": render_html(report)})
+        write_files(folder, {"report.json": as_json + "\n", "report.html": render_html(report)})
 
 
-def _write(folder: Path, files: Mapping[str, str]) -> Path:
+def write_files(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write files by name, each whole or not at all, into a folder made where there is none."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
@@ -104,7 +105,7 @@ def _write(folder: Path, files: Mapping[str, str]) -> Path:
 
 
 @contextmanager
-def _lock(runs: Path) -> Iterator[None]:
+def lock(runs: Path) -> Iterator[None]:
     """One run at a time per working folder: two would tune the same adapter twice."""
     with (runs / ".lock").open("w") as file:
         try:

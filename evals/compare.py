@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from fourfold.errors import FairnessError, InputError
 from fourfold.evals.cluster_bootstrap import cluster_bootstrap
-from fourfold.evals.cluster_robust import cluster_mean, test_of
+from fourfold.evals.cluster_robust import test_of
 from fourfold.evals.estimate import Estimate, PValue
 from fourfold.evals.holm import holm
+from fourfold.evals.seed_scores import paired_mean
 from fourfold.evals.sign_flip import sign_flip_p
 from fourfold.evals.wild_bootstrap import wild_interval, wild_p
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 class PairedDifference:
     """The mean of a - b over the questions that both finished.
 
+    With several tuning seeds all but `difference` are of the per-question means over the seeds.
+
     Args:
-        difference: with the cluster-robust t interval; the one that is reported.
+        difference: with the cluster-robust t interval, seeds as a random factor; the one that is reported.
         wild: with the wild cluster bootstrap-t interval.
         wild_p: wild bootstrap-t test of no difference, two-sided.
         bootstrap: with the percentile cluster bootstrap, from 30 clusters up.
@@ -97,7 +100,7 @@ def paired_difference(
         InputError: a question has no cluster, a score is NaN or infinite, or `level` is outside (0, 1).
     """
     differences, names = paired_values(a, b, clusters)
-    difference = cluster_mean(differences, names, level=level)
+    difference = paired_mean(a, b, clusters, level=level)
     return PairedDifference(
         difference=difference,
         wild=wild_interval(differences, names, seed=seed, level=level),
@@ -132,7 +135,10 @@ def compare_all(
         InputError: a question has no cluster, a score is NaN or infinite, or `level` is outside (0, 1).
     """
     pairs = list(permutations(scores, 2))
-    differences = [cluster_mean(*paired_values(scores[i], scores[j], clusters), level=1 - level) for i, j in pairs]
+    for i, j in pairs:
+        # For its checks.
+        paired_values(scores[i], scores[j], clusters)
+    differences = [paired_mean(scores[i], scores[j], clusters, level=1 - level) for i, j in pairs]
     # mean(j - i) > margin is mean(i - j) < -margin: both tests have one border.
     non_inferior = [test_of(difference, null=-margin, alternative="greater").value for difference in differences]
     superior = [test_of(difference, null=-margin, alternative="less").value for difference in differences]

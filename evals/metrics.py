@@ -1,14 +1,17 @@
 """Answer metrics against the reference: each from 0 to 1, or undefined with a reason.
 
-All compare after SQuAD's normalisation (`fourfold.text.squad_tokens`).
+All but ROUGE-L compare after SQuAD's normalisation (`fourfold.text.squad_tokens`).
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from fourfold.errors import InputError
 from fourfold.study import Metric
 from fourfold.text import contains_run, squad_tokens
 from fourfold.types import Question
@@ -20,6 +23,7 @@ _REFUSAL = re.compile(
     r"|\b(passages?|context|text) (do|does) not (say|state|mention|contain|provide|answer)",
     re.IGNORECASE,
 )
+_WORD = re.compile(r"[^\W_]+")
 
 
 def exact_match(answer: str, question: Question) -> float:
@@ -55,11 +59,49 @@ def key_fact_recall(answer: str, question: Question) -> float:
     return sum(found) / len(found)
 
 
+def rouge_l(answer: str, question: Question) -> float:
+    """Harmonic mean of LCS / length of the answer and LCS / length of the reference, in words.
+
+    LCS is the length of their longest common subsequence of words. Without a word on either side it is 0, also where
+    both have none.
+
+    Source: Lin 2004, equations 2 to 4 with beta = 1, computed by rouge-score without stemming. Where we differ: a word
+    is a run of letters and digits of any script; rouge-score knows a to z alone, and would score other texts 0.
+
+    Raises:
+        InputError: rouge-score is not installed.
+    """
+    return float(_rouge_scorer().score(question.reference, answer)["rougeL"].fmeasure)
+
+
+class _Words:
+    """rouge-score's default tokenizer (lower case, split at what is no letter or digit) for every script."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return _WORD.findall(text.lower())
+
+
+@functools.cache
+def _rouge_scorer() -> Any:
+    # Here, not above: it imports nltk, which takes two seconds.
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "ROUGE-L cannot be computed",
+            seen=f"the package {error.name} is not installed",
+            expected="rouge-score",
+            hint="pip install 'fourfold[evals]', or leave rouge_l out of score.metrics",
+        ) from error
+    return RougeScorer(["rougeL"], use_stemmer=False, tokenizer=_Words())
+
+
 METRICS: Mapping[Metric, Callable[[str, Question], float]] = {
     "exact_match": exact_match,
     "token_f1": token_f1,
     "containment": containment,
     "key_fact_recall": key_fact_recall,
+    "rouge_l": rouge_l,
 }
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from fourfold.errors import InputError
-from fourfold.evals.cluster_robust import cluster_mean, growth_needed
+from fourfold.evals.cluster_robust import growth_needed
 from fourfold.evals.compare import Comparison, compare_all, paired_values
+from fourfold.evals.seed_scores import Scores, on_each, scores_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ class ArmResults:
 
     Args:
         arm: its name.
-        scores: in [0, 1] per question id; None for a failed item.
+        scores: in [0, 1] per question id; None for a failed item. `SeedScores` for an arm with several tuning seeds.
         mean_cost: per query, at least 0, in one unit for all arms.
     """
 
@@ -148,10 +149,7 @@ def decide(
 def _rule(order: Sequence[ArmResults], clusters: Mapping[str, str], *, margin: float, level: float) -> Ruling:
     """Rule 9 on arms ordered by cost."""
     names = [arm.arm for arm in order]
-    means = tuple(
-        (arm.arm, cluster_mean(list(arm.scores.values()), [clusters[question] for question in arm.scores]))
-        for arm in order
-    )
+    means = tuple((arm.arm, scores_mean(arm.scores, clusters)) for arm in order)
     comparisons = compare_all({arm.arm: arm.scores for arm in order}, clusters, margin=margin, level=level)
     # An arm without a single score has shown nothing, also where there is no other arm to compare it with.
     unproven = {name for name, mean in means if mean.value is None}
@@ -209,8 +207,12 @@ def _growths(comparison: Comparison, *, margin: float, alpha: float) -> tuple[fl
 
 
 def _count_failed_as_wrong(arm: ArmResults) -> ArmResults:
-    scores = {question: 0.0 if score is None else score for question, score in arm.scores.items()}
-    return replace(arm, scores=scores)
+    return replace(arm, scores=on_each(arm.scores, wrong_where_failed))
+
+
+def wrong_where_failed(scores: Scores) -> Scores:
+    """The scores with failed items counted as 0 (fairness rule 10)."""
+    return {question: 0.0 if score is None else score for question, score in scores.items()}
 
 
 def _reason(order: Sequence[ArmResults], finished: Ruling, failed_as_wrong: Ruling, *, margin: float) -> str:

@@ -15,6 +15,8 @@ A message has four parts: what failed, the value seen, what was expected, what t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class FourfoldError(Exception):
     """Base of every error raised on purpose.
@@ -68,3 +70,20 @@ class FairnessError(InputError):
 
 class SystemFaultError(FourfoldError):
     """A fault of ours or of the machine."""
+
+
+def raise_all(problems: Sequence[FourfoldError]) -> None:
+    """Raise everything that is wrong together; nothing where nothing is.
+
+    Raises:
+        FourfoldError: the only problem itself, or an InputError that holds several.
+    """
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise InputError(
+            f"{len(problems)} things are wrong",
+            seen="\n\n" + "\n\n".join(str(problem) for problem in problems) + "\n",
+            expected="none of these",
+            hint="put them right and run the same command again",
+        )

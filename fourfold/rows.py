@@ -25,6 +25,7 @@ TABLES: dict[type, str] = {
     types.Retrieved: "retrieved",
     types.Answer: "answers",
     types.Score: "scores",
+    types.Latency: "latencies",
 }
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fourfold.types import ARMS, Arm
 
 EMBEDDED = "embedded"
 DEFAULT_INSTRUCTIONS = "Answer the question in one short sentence. If you do not know the answer, say: I don't know."
 
-Metric = Literal["exact_match", "token_f1", "containment", "key_fact_recall"]
-METRICS: tuple[Metric, ...] = ("exact_match", "token_f1", "containment", "key_fact_recall")
+Metric = Literal["exact_match", "token_f1", "containment", "key_fact_recall", "rouge_l"]
+METRICS: tuple[Metric, ...] = ("exact_match", "token_f1", "containment", "key_fact_recall", "rouge_l")
 Share = Annotated[float, Field(gt=0, lt=1)]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
@@ -102,7 +103,25 @@ class TuningSettings(Settings):
         0.5, ge=0, le=1, description="share of tuning rows in the with-contexts form; 0.5: each pair once in each form"
     )
     checkpoint_steps: int = Field(5, ge=1, description="optimiser steps between checkpoints")
-    seed: int = Field(0, ge=0, description="initial adapter weights and order of rows")
+    seeds: tuple[int, ...] = Field(
+        (0,),
+        min_length=1,
+        description="one adapter for each: initial weights and order of rows; 3 or more for a verdict",
+    )
+    control: Path | None = Field(
+        None,
+        description="folder of PDFs of another subject: an adapter tuned on it shows what answer style alone gains",
+    )
+    single_forms: bool = Field(
+        False, description="also tune one adapter on each prompt form alone and show what the mixture costs"
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) != len(value) or min(value) < 0:
+            raise ValueError("must be different numbers from 0 up")
+        return value
 
     @field_validator("with_context_share")
     @classmethod
@@ -118,10 +137,14 @@ class AnswerSettings(Settings):
     arms: tuple[Arm, ...] = Field(ARMS, min_length=1, description="arms to run")
     instructions: str = Field(DEFAULT_INSTRUCTIONS, min_length=1, description="system prompt of every arm")
     max_tokens: int = Field(48, ge=1, description="tokens an answer may have")
+    n_shots: int = Field(3, ge=1, description="examples from the tuning questions in the prompts of the n-shot arms")
+    shots_seed: int = Field(0, ge=0, description="which tuning questions are the examples")
 
     @field_validator("arms")
     @classmethod
     def _distinct(cls, value: tuple[Arm, ...]) -> tuple[Arm, ...]:
+        if others := [arm for arm in value if arm not in ARMS]:
+            raise ValueError(f"{', '.join(others)}: no contestant; set tuning.control or tuning.single_forms instead")
         if len(set(value)) != len(value):
             raise ValueError("names an arm twice")
         return tuple(arm for arm in ARMS if arm in value)
@@ -138,7 +161,39 @@ class VerdictSettings(Settings):
 
     primary: Metric = Field("key_fact_recall", description="metric that decides")
     margin: Share = Field(0.05, description="difference on the primary metric that matters, in its unit (0 to 1)")
+    n_queries: int = Field(10_000, ge=1, description="queries over which fixed costs are spread when arms are ranked")
     seed: int = Field(0, ge=0, description="of the wild bootstrap and the sign-flip test")
+
+
+class LatencySettings(Settings):
+    """A pass of its own over test questions, nothing taken from the cache: one at a time, then several at once."""
+
+    enabled: bool = Field(False, description="whether to measure seconds; cost by machine hour needs them")
+    n_questions: int = Field(30, ge=30, description="test questions drawn; all of them where there are fewer")
+    concurrency: int = Field(8, ge=1, description="questions answered at once where cost by machine hour is measured")
+    seed: int = Field(0, ge=0, description="which questions are drawn, and the order of arms within each")
+
+
+class PriceSettings(Settings):
+    """What things cost; null: not known, and never taken for 0. Without prices arms are ranked by tokens a query."""
+
+    currency: str = Field("USD", min_length=1, max_length=12, description="names the unit of every price below")
+    machine_hour: Price | None = Field(None, description="self-hosted: currency per hour of the machine that was used")
+    prompt_million: Price | None = Field(None, description="hosted: currency per million prompt tokens")
+    answer_million: Price | None = Field(None, description="hosted: currency per million answer tokens")
+    storage_gb_month: Price | None = Field(
+        None, description="currency per GB (10^9 bytes) and month, index and adapter"
+    )
+    storage_months: Price = Field(1.0, description="months of storage counted in the fixed cost")
+    watts: Price | None = Field(None, description="W the machine draws while it works; null: energy is not counted")
+    kilowatt_hour: Price | None = Field(None, description="currency per kWh; null: energy is not counted")
+
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Self:
+        for one, other in (("prompt_million", "answer_million"), ("watts", "kilowatt_hour")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise ValueError(f"{one} and {other} are needed together, or neither")
+        return self
 
 
 class StudySettings(Settings):
@@ -156,6 +211,8 @@ class StudySettings(Settings):
     answer: AnswerSettings = AnswerSettings()
     score: ScoreSettings = ScoreSettings()
     verdict: VerdictSettings = VerdictSettings()
+    latency: LatencySettings = LatencySettings()
+    prices: PriceSettings = PriceSettings()
 
     @field_validator("name")
     @classmethod

@@ -173,6 +173,8 @@ def _with_absolute_paths(study: StudySettings, folder: Path) -> StudySettings:
     update: dict[str, Settings] = {"corpus": corpus}
     if study.questions.file is not None:
         update["questions"] = study.questions.model_copy(update={"file": (folder / study.questions.file).resolve()})
+    if study.tuning.control is not None:
+        update["tuning"] = study.tuning.model_copy(update={"control": (folder / study.tuning.control).resolve()})
     if model := _local_model(study.model.id, folder):
         update["model"] = study.model.model_copy(update={"id": model})
     if embedder := _local_model(study.index.embedder, folder):

@@ -16,8 +16,13 @@ BBox = tuple[float, float, float, float]
 
 Split = Literal["test", "tuning", "validation"]
 Stratum = Literal["fact asked", "passage tuned", "document tuned", "document unseen"]
-Arm = Literal["base", "rag", "tuned", "tuned + rag"]
-ARMS: tuple[Arm, ...] = ("base", "rag", "tuned", "tuned + rag")
+Arm = Literal[
+    "base", "base n-shot", "rag", "rag n-shot", "tuned", "tuned + rag",
+    "control", "control + rag",
+    "closed-book form", "closed-book form + rag", "contexts form", "contexts form + rag",
+]  # fmt: skip
+# The contestants; fourfold.arms says what each is made of.
+ARMS: tuple[Arm, ...] = ("base", "base n-shot", "rag", "rag n-shot", "tuned", "tuned + rag")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +135,12 @@ class Answer:
     """What one arm answered. `text` is None exactly where `failure` says why there is no answer.
 
     Token counts are the student's tokenizer's; `mean_logprob` is natural, per answer token (end token included).
+    `tuning_seed` is the adapter's; None for an arm without one. `example_ids` are the tuning questions shown as
+    examples.
     """
 
     arm: Arm
+    tuning_seed: int | None
     question_id: str
     text: str | None
     failure: str | None
@@ -141,7 +149,29 @@ class Answer:
     mean_logprob: float | None
     finish_reason: Literal["stop", "length"] | None
     chunk_ids: tuple[str, ...]
+    example_ids: tuple[str, ...]
     generation: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """How long one arm took for one question, nothing cached; rows stand in the order in which they were measured.
+
+    `batch` numbers the requests that were made together, `concurrency` says how many they were: 1 in the latency pass;
+    more in the throughput pass, where times are the batch's wall time divided by its (answered) requests.
+    `seconds` is from the question's text to the answer's, retrieval included, and None exactly where `failure` says why
+    there is no answer. `retrieval_seconds` (embed, search, fuse, assemble) is None for an arm without retrieval.
+    """
+
+    arm: Arm
+    question_id: str
+    batch: int
+    concurrency: int
+    seconds: float | None
+    retrieval_seconds: float | None
+    n_prompt_tokens: int
+    n_answer_tokens: int
+    failure: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +179,7 @@ class Score:
     """One metric of one answer. `value` is None exactly where `reason` says why it is undefined."""
 
     arm: Arm
+    tuning_seed: int | None
     question_id: str
     metric: str
     value: float | None

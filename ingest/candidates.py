@@ -56,14 +56,14 @@ def find_candidates(documents: Sequence[Document], blocks: Iterable[Block], *, s
 def share_out(n_wanted: int, sizes: dict[str, int]) -> dict[str, int]:
     """How many of `n_wanted` each document gets: in proportion to its candidates, at least 1, largest remainder.
 
-    More than `n_wanted` where there are more documents than that: every document is covered.
+    More than `n_wanted` where there are more documents than that, and only there: every document is covered. Of equal
+    remainders the first by document id gets one more.
     """
     total = sum(sizes.values())
-    exact = {doc_id: n_wanted * size / total for doc_id, size in sizes.items()} if total else {}
-    quota = {doc_id: max(1, int(share)) for doc_id, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda doc_id: (int(exact[doc_id]) - exact[doc_id], doc_id))
-    for doc_id in by_remainder[: max(0, n_wanted - sum(quota.values()))]:
-        quota[doc_id] += 1
+    quota = dict.fromkeys(sizes, 1)
+    for _ in range(n_wanted - len(sizes) if total else 0):
+        # Furthest below its share, in whole numbers: gives each share's whole part first, then the largest remainders.
+        quota[min(sizes, key=lambda doc_id: (quota[doc_id] * total - n_wanted * sizes[doc_id], doc_id))] += 1
     return quota
 
 

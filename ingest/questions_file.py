@@ -106,14 +106,14 @@ def _select(path: Path, subset: str | None) -> list[QuestionRow]:
 
 def _parse(path: Path) -> list[QuestionRow]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a byte order mark first
     except (OSError, UnicodeDecodeError) as error:
         raise QuestionError(
             "the test questions cannot be read", seen=error, expected="a UTF-8 JSONL file", hint="set questions.file"
         ) from None
     rows: list[QuestionRow] = []
     problems: list[str] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines also cuts at U+2028, which JSON allows
         if not line.strip():
             continue
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from fourfold.embed.port import Embedder
 from fourfold.errors import StudyError
@@ -63,27 +64,56 @@ def retrieve(
         StudyError: k is larger than the number of chunks.
     """
     require_k(settings.k, len(chunks))
-    limit = min(settings.candidates, len(chunks))
-    texts = [text for _, text in questions]
-    with DenseIndex(folder / _DENSE) as dense:
-        by_dense = dense.search(embedder.embed(texts), limit)
-    ids = [chunk.chunk_id for chunk in chunks]
-    by_bm25 = [[ids[position] for position in found] for found in LexicalIndex(folder / _LEXICAL).search(texts, limit)]
-    rows: list[Retrieved] = []
-    for (question_id, _), dense_ids, bm25_ids in zip(questions, by_dense, by_bm25, strict=True):
-        fused = fuse_ranks([dense_ids, bm25_ids], constant=settings.rrf_constant)
-        for rank, (chunk_id, score) in enumerate(fused[: settings.k], start=1):
-            rows.append(
-                Retrieved(
-                    question_id=question_id,
-                    rank=rank,
-                    chunk_id=chunk_id,
-                    score=score,
-                    dense_rank=_rank(chunk_id, dense_ids),
-                    bm25_rank=_rank(chunk_id, bm25_ids),
+    with OpenIndex(folder, chunks, embedder) as index:
+        return index.search(questions, settings)
+
+
+class OpenIndex:
+    """An index held open for one search after another, as a server holds it. Close it: its folder is locked while open.
+
+    Args:
+        folder: what `build_index` wrote.
+        chunks: the chunks it was built from, in that order.
+        embedder: the one it was built with.
+    """
+
+    def __init__(self, folder: Path, chunks: Sequence[Chunk], embedder: Embedder) -> None:
+        self._ids = [chunk.chunk_id for chunk in chunks]
+        self._embedder = embedder
+        self._lexical = LexicalIndex(folder / _LEXICAL)
+        self._dense = DenseIndex(folder / _DENSE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the folder."""
+        self._dense.close()
+
+    def search(self, questions: Sequence[tuple[str, str]], settings: RetrievalSettings) -> tuple[Retrieved, ...]:
+        """The k best chunks of each (question id, question); see `retrieve`."""
+        limit = min(settings.candidates, len(self._ids))
+        texts = [text for _, text in questions]
+        by_dense = self._dense.search(self._embedder.embed(texts), limit)
+        by_bm25 = [[self._ids[position] for position in found] for found in self._lexical.search(texts, limit)]
+        rows: list[Retrieved] = []
+        for (question_id, _), dense_ids, bm25_ids in zip(questions, by_dense, by_bm25, strict=True):
+            fused = fuse_ranks([dense_ids, bm25_ids], constant=settings.rrf_constant)
+            for rank, (chunk_id, score) in enumerate(fused[: settings.k], start=1):
+                rows.append(
+                    Retrieved(
+                        question_id=question_id,
+                        rank=rank,
+                        chunk_id=chunk_id,
+                        score=score,
+                        dense_rank=_rank(chunk_id, dense_ids),
+                        bm25_rank=_rank(chunk_id, bm25_ids),
+                    )
                 )
-            )
-    return tuple(rows)
+        return tuple(rows)
 
 
 def require_k(k: int, n_chunks: int) -> None:

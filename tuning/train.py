@@ -56,6 +56,7 @@ def train_adapter(
     base: Base,
     *,
     tuning: TuningSettings,
+    seed: int,
     progress: Progress,
 ) -> TrainedAdapter:
     """Train one adapter into `folder` (adapter_model.safetensors, adapter_config.json, training.json).
@@ -64,7 +65,8 @@ def train_adapter(
         folder: where the adapter goes; may hold the checkpoints of a killed run, which are used and then removed.
         rows: training rows; order and batches follow from them and from the settings.
         base: the model that every arm answers on.
-        tuning: the hyperparameters.
+        tuning: the hyperparameters; its list of seeds is not looked at.
+        seed: initial adapter weights and order of rows.
         progress: told (steps done, steps in all).
 
     Raises:
@@ -73,12 +75,12 @@ def train_adapter(
     """
     import torch
 
-    ordered = order_rows(rows, epochs=tuning.epochs, batch_rows=tuning.batch_rows, seed=tuning.seed)
+    ordered = order_rows(rows, epochs=tuning.epochs, batch_rows=tuning.batch_rows, seed=seed)
     checkpoints = folder / "checkpoints"
     with torch.random.fork_rng(), quiet_transformers():
-        torch.manual_seed(tuning.seed)
+        torch.manual_seed(seed)
         peft_model = _with_adapter(load_base(base.weights, base.settings, device=base.device), tuning)
-        trainer = _trainer(peft_model, ordered, tuning, checkpoints, dtype=base.settings.dtype, device=base.device)
+        trainer = _trainer(peft_model, ordered, tuning, checkpoints, base=base, seed=seed)
         trainer.add_callback(_callback(progress))
         trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -95,7 +97,7 @@ def train_adapter(
         loss_first=losses[0],
         loss_last=losses[-1],
     )
-    _write_settings(folder, base, tuning)
+    _write_settings(folder, base, tuning, seed)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return trained
 
@@ -134,11 +136,13 @@ def _trainer(
     tuning: TuningSettings,
     checkpoints: Path,
     *,
-    dtype: str,
-    device: str,
+    base: Base,
+    seed: int,
 ) -> Any:
     import torch
     from transformers import PrinterCallback, Trainer, TrainingArguments
+
+    device, dtype = base.device, base.settings.dtype
 
     class AnswerTrainer(Trainer):  # type: ignore[misc]
         """Trains on `answer_loss`, in the order given."""
@@ -154,10 +158,10 @@ def _trainer(
             num_items_in_batch: torch.Tensor | None = None,
         ) -> torch.Tensor:
             assert num_items_in_batch is not None
-            base = self.accelerator.unwrap_model(model).get_base_model()
+            student = self.accelerator.unwrap_model(model).get_base_model()
             # The adapter's weights are float32; its products are done in the base's dtype.
             with torch.autocast(device.partition(":")[0], dtype=getattr(torch, dtype), enabled=dtype != "float32"):
-                loss = answer_loss(base, inputs["input_ids"], inputs["labels"]) / num_items_in_batch
+                loss = answer_loss(student, inputs["input_ids"], inputs["labels"]) / num_items_in_batch
             if not torch.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss.item()} at step {self.state.global_step + 1}")
             return loss
@@ -181,7 +185,7 @@ def _trainer(
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_num_workers=0,
-        seed=tuning.seed,
+        seed=seed,
         use_cpu=device == "cpu",
     )
     pad_id = model.config.pad_token_id or 0
@@ -219,9 +223,9 @@ def _last_whole(checkpoints: Path) -> str | None:
     return str(max(found)[1]) if found else None
 
 
-def _write_settings(folder: Path, base: Base, tuning: TuningSettings) -> None:
+def _write_settings(folder: Path, base: Base, tuning: TuningSettings, seed: int) -> None:
     settings = {
         "base": {"name": base.weights.name, "digest": base.weights.digest, **base.settings.model_dump(mode="json")},
-        "tuning": tuning.model_dump(mode="json"),
+        "tuning": {**tuning.model_dump(mode="json", exclude={"seeds", "control", "single_forms"}), "seed": seed},
     }
     (folder / "training.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

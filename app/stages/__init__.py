@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fourfold.app.stages import answer, index, ingest, questions, report, score, tune
+from fourfold.app.stages import answer, index, ingest, latency, questions, report, score, tune
 
 STAGES = (
     ingest.STAGE,
@@ -10,6 +10,7 @@ STAGES = (
     index.STAGE,
     tune.STAGE,
     answer.STAGE,
+    latency.STAGE,
     score.STAGE,
     report.STAGE,
 )

@@ -41,14 +41,9 @@ def _run(context: Context, _: Path | None) -> Outcome:
     generated = generate_questions(
         documents,
         blocks,
-        lambda chats, max_tokens: _write(context, chats, max_tokens),
+        lambda chats, max_tokens: write_texts(context, chats, max_tokens),
         n_wanted=n_wanted + max(2, round(_SPARE_SHARE * n_wanted)),
-        settings=GenerationSettings(
-            seed=settings.seed,
-            candidates_per_question=settings.candidates_per_question,
-            max_question_tokens=settings.max_question_tokens,
-            max_reference_tokens=settings.max_reference_tokens,
-        ),
+        settings=generation_settings(context),
     )
     leaks = find_leaks(
         generated.questions,
@@ -67,7 +62,19 @@ def _run(context: Context, _: Path | None) -> Outcome:
     )
 
 
-def _write(context: Context, chats: Sequence[Chat], max_tokens: int) -> list[str | None]:
+def generation_settings(context: Context) -> GenerationSettings:
+    """How the study has questions written."""
+    settings = context.study.questions
+    return GenerationSettings(
+        seed=settings.seed,
+        candidates_per_question=settings.candidates_per_question,
+        max_question_tokens=settings.max_question_tokens,
+        max_reference_tokens=settings.max_reference_tokens,
+    )
+
+
+def write_texts(context: Context, chats: Sequence[Chat], max_tokens: int) -> list[str | None]:
+    """What the student writes; None for a prompt that it could not be given."""
     completions = context.generate(chats, max_tokens=max_tokens, label="writing")
     return [completion.text if isinstance(completion, Completion) else None for completion in completions]
 

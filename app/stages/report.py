@@ -17,9 +17,13 @@ VERSION = 1
 
 def make_report(context: Context) -> Report:
     """The report of the stages that stand in `context.results`."""
+    return report_of(context, read_rows(context))
+
+
+def read_rows(context: Context) -> Rows:
+    """The rows of the stages that stand in `context.results`."""
     results = context.results
-    rule = context.study.verdict.model_dump(mode="json")
-    rows = Rows(
+    return Rows(
         documents=context.documents,
         questions=context.questions("test"),
         leaked=context.store.read(LeakedPair, results["questions"].key),
@@ -39,6 +43,11 @@ def make_report(context: Context) -> Report:
             if name != "report"
         ],
     )
+
+
+def report_of(context: Context, rows: Rows) -> Report:
+    """The report of some rows, under the verdict rule that was frozen for the study."""
+    rule = context.study.verdict.model_dump(mode="json")
     frozen = context.store.freeze(verdict_scope(context), rule)
     return build_report(context.study, rows, base=_base(context), frozen_rule_kept=frozen == rule)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fourfold.app.context import Context
 from fourfold.app.pipeline import Outcome, Stage
+from fourfold.arms import arms_of
 from fourfold.digest import digest_of
 from fourfold.evals.metrics import METRICS, is_refusal
 from fourfold.evals.retrieval_metrics import score_retrieval
@@ -27,7 +28,14 @@ def score_answers(answers: Iterable[Answer], questions: Sequence[Question], metr
             values = {metric: METRICS[metric](answer.text, question) for metric in metrics}
             values[REFUSAL] = float(is_refusal(answer.text))
         scores += [
-            Score(arm=answer.arm, question_id=answer.question_id, metric=name, value=value, reason=answer.failure)
+            Score(
+                arm=answer.arm,
+                tuning_seed=answer.tuning_seed,
+                question_id=answer.question_id,
+                metric=name,
+                value=value,
+                reason=answer.failure,
+            )
             for name, value in values.items()
         ]
     return scores
@@ -51,7 +59,7 @@ def score_retrieved(
         found = score_retrieval(question, ranked.get(question.question_id, []), k=k)
         values = {f"recall@{k}": found.recall, f"mrr@{k}": found.reciprocal_rank, f"ndcg@{k}": found.ndcg}
         scores += [
-            Score(arm=arm, question_id=question.question_id, metric=name, value=value, reason=None)
+            Score(arm=arm, tuning_seed=None, question_id=question.question_id, metric=name, value=value, reason=None)
             for arm in arms
             for name, value in values.items()
         ]
@@ -61,7 +69,7 @@ def score_retrieved(
 def _run(context: Context, _: Path | None) -> Outcome:
     questions = context.questions("test")
     key = context.results["answer"].key
-    arms = [arm for arm in context.study.answer.arms if "rag" in arm]
+    arms = [plan.name for plan in arms_of(context.study) if plan.retrieves]
     scores = score_answers(context.store.read(Answer, key), questions, context.study.score.metrics)
     if arms:
         retrieved = context.store.read(Retrieved, key)

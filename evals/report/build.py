@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 
-from fourfold.evals.cluster_robust import cluster_mean
-from fourfold.evals.clusters import choose_clusters
+from fourfold.arms import CONTROL_OF, PLANS, ArmPlan, arms_of
+from fourfold.evals.clusters import SECTION_SEPARATOR, choose_clusters
 from fourfold.evals.compare import paired_difference
 from fourfold.evals.estimate import Estimate
+from fourfold.evals.factorial import factorial
 from fourfold.evals.report.data import ArmDifference, ArmSummary, Report, StageShown, StratumSummary
 from fourfold.evals.report.items import show_questions
 from fourfold.evals.report.sentence import caveats, sentence
-from fourfold.evals.verdict import ArmResults, Verdict, decide
+from fourfold.evals.seed_scores import Scores, SeedScores, on_each, scores_mean
+from fourfold.evals.verdict import ArmResults, Verdict, decide, wrong_where_failed
 from fourfold.study import StudySettings
 from fourfold.types import Answer, Chunk, Document, LeakedPair, Question, Score
 
@@ -22,7 +24,7 @@ UNSEEN = "document unseen"
 REFUSAL = "refusal"
 
 # Per arm and metric: score per question id, None for a failed item.
-Scores = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+Table = Mapping[str, Mapping[str, Scores]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +54,12 @@ def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kep
     judged = [question for question in rows.questions if question.stratum != UNSEEN]
     kind, clusters = _clusters(judged)
     verdict = _verdict(study, rows, scores, clusters)
-    arms = tuple(_arm(study, arm, rows, scores, clusters) for arm in study.answer.arms)
+    arms = tuple(_arm(study, plan, rows, scores, clusters) for plan in arms_of(study))
+    explained = _explained(study, scores, clusters)
     return Report(
         study=study.name,
         base=base,
-        sentence=sentence(verdict, arms, study.verdict.primary),
+        sentence=sentence(verdict, arms, study, explained),
         caveats=caveats(verdict, study, frozen_rule_kept=frozen_rule_kept, n_questions=len(judged)),
         primary=study.verdict.primary,
         cluster_kind=kind,
@@ -65,20 +68,27 @@ def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kep
         verdict=verdict,
         arms=arms,
         differences=_differences(study, scores, clusters),
-        strata=_strata(study, rows.questions, scores),
+        explained=explained,
+        factorial=factorial({arm: _of_primary(study, scores, arm, clusters) for arm in study.answer.arms}, clusters),
+        strata=_strata(study, rows.questions, scores, kind),
         retrieval=_retrieval(study, scores, clusters),
         documents=tuple(rows.documents),
         leaked=tuple(rows.leaked),
-        questions=show_questions(rows.questions, rows.answers, scores, rows.chunks, rows.documents),
+        questions=show_questions(rows.questions, rows.answers, rows.scores, rows.chunks, rows.documents),
         stages=tuple(rows.stages),
         settings=study.model_dump(mode="json"),
     )
 
 
-def _by_arm(scores: Sequence[Score]) -> Scores:
-    table: dict[str, dict[str, dict[str, float | None]]] = {}
+def _by_arm(scores: Sequence[Score]) -> Table:
+    runs: dict[tuple[str, str], dict[int | None, dict[str, float | None]]] = {}
     for score in scores:
-        table.setdefault(score.arm, {}).setdefault(score.metric, {})[score.question_id] = score.value
+        own = runs.setdefault((score.arm, score.metric), {})
+        own.setdefault(score.tuning_seed, {})[score.question_id] = score.value
+    table: dict[str, dict[str, Scores]] = {}
+    for (arm, metric), by_seed in runs.items():
+        only, *more = by_seed.values()
+        table.setdefault(arm, {})[metric] = SeedScores([only, *more]) if more else only
     return table
 
 
@@ -87,14 +97,13 @@ def _clusters(questions: Sequence[Question]) -> tuple[str, dict[str, str]]:
     return kind, {question.question_id: name for question, name in zip(questions, names, strict=True)}
 
 
-def _verdict(study: StudySettings, rows: Rows, scores: Scores, clusters: Mapping[str, str]) -> Verdict:
+def _verdict(study: StudySettings, rows: Rows, scores: Table, clusters: Mapping[str, str]) -> Verdict:
     results = []
     for arm in study.answer.arms:
-        values = scores[arm][study.verdict.primary]
         prompt, answer = _tokens(rows.answers, arm, clusters)
         # An arm that finished nothing costs nothing that was measured; it cannot win, having no score.
         cost = (prompt or 0.0) + (answer or 0.0)
-        results.append(ArmResults(arm=arm, scores={q: values[q] for q in clusters}, mean_cost=cost))
+        results.append(ArmResults(arm=arm, scores=_of_primary(study, scores, arm, clusters), mean_cost=cost))
     return decide(results, clusters, margin=study.verdict.margin)
 
 
@@ -105,17 +114,28 @@ def _tokens(answers: Sequence[Answer], arm: str, clusters: Mapping[str, str]) ->
     return fmean(a.n_prompt_tokens for a in done), fmean(a.n_answer_tokens for a in done)
 
 
-def _arm(study: StudySettings, arm: str, rows: Rows, scores: Scores, clusters: Mapping[str, str]) -> ArmSummary:
+def _of_primary(study: StudySettings, scores: Table, arm: str, clusters: Mapping[str, str]) -> Scores:
+    return _of(scores[arm][study.verdict.primary], clusters)
+
+
+def _of(scores: Scores, clusters: Mapping[str, str]) -> Scores:
+    """The scores of the questions that have a cluster here."""
+    return on_each(scores, lambda run: {question: run[question] for question in clusters})
+
+
+def _arm(study: StudySettings, plan: ArmPlan, rows: Rows, scores: Table, clusters: Mapping[str, str]) -> ArmSummary:
+    arm = plan.name
     own = [a for a in rows.answers if a.arm == arm and a.question_id in clusters]
     logprobs = [a.mean_logprob for a in own if a.mean_logprob is not None]
     prompt, answer = _tokens(rows.answers, arm, clusters)
     metrics: dict[str, Estimate] = {metric: _mean(scores[arm][metric], clusters) for metric in study.score.metrics}
     counted: dict[str, Estimate] = {
-        metric: _mean({q: value or 0.0 for q, value in scores[arm][metric].items()}, clusters)
-        for metric in study.score.metrics
+        metric: _mean(on_each(scores[arm][metric], wrong_where_failed), clusters) for metric in study.score.metrics
     }
     return ArmSummary(
         arm=arm,
+        role=plan.role,
+        n_seeds=len({a.tuning_seed for a in own}),
         metrics=metrics,
         failed_as_wrong=counted,
         refusals=_mean(scores[arm][REFUSAL], clusters),
@@ -127,49 +147,67 @@ def _arm(study: StudySettings, arm: str, rows: Rows, scores: Scores, clusters: M
     )
 
 
-def _mean(values: Mapping[str, float | None], clusters: Mapping[str, str]) -> Estimate:
-    ids = [question for question in values if question in clusters]
-    return cluster_mean([values[q] for q in ids], [clusters[q] for q in ids])
+def _mean(values: Scores, clusters: Mapping[str, str]) -> Estimate:
+    return scores_mean(_of(values, clusters), clusters)
 
 
-def _differences(study: StudySettings, scores: Scores, clusters: Mapping[str, str]) -> tuple[ArmDifference, ...]:
+def _differences(study: StudySettings, scores: Table, clusters: Mapping[str, str]) -> tuple[ArmDifference, ...]:
     """Every pair of arms on every metric, the later arm minus the earlier one."""
     return tuple(
-        ArmDifference(
-            a=later,
-            b=earlier,
-            metric=metric,
-            paired=paired_difference(
-                {q: scores[later][metric][q] for q in clusters},
-                {q: scores[earlier][metric][q] for q in clusters},
-                clusters,
-                seed=study.verdict.seed,
-            ),
-        )
+        _difference(study, scores, clusters, (later, earlier), metric)
         for metric in study.score.metrics
         for earlier, later in combinations(study.answer.arms, 2)
     )
 
 
-def _strata(study: StudySettings, questions: Sequence[Question], scores: Scores) -> tuple[StratumSummary, ...]:
+def _explained(study: StudySettings, scores: Table, clusters: Mapping[str, str]) -> tuple[ArmDifference, ...]:
+    """Tuned arms minus their format control on every metric, and minus the single-form adapters on the primary one."""
+    there = {plan.name for plan in arms_of(study)}
+    controls: list[tuple[str, str]] = [
+        (tuned, control) for tuned, control in CONTROL_OF.items() if {tuned, control} <= there
+    ]
+    forms = [("tuned + rag" if plan.retrieves else "tuned", plan.name) for plan in PLANS if plan.role == "diagnostic"]
+    pairs = [(pair, metric) for pair in controls for metric in study.score.metrics]
+    pairs += [((tuned, form), study.verdict.primary) for tuned, form in forms if {tuned, form} <= there]
+    return tuple(_difference(study, scores, clusters, pair, metric) for pair, metric in pairs)
+
+
+def _difference(
+    study: StudySettings, scores: Table, clusters: Mapping[str, str], arms: tuple[str, str], metric: str
+) -> ArmDifference:
+    a, b = arms
+    of_a, of_b = (_of(scores[arm][metric], clusters) for arm in arms)
+    paired = paired_difference(of_a, of_b, clusters, seed=study.verdict.seed)
+    return ArmDifference(a=a, b=b, metric=metric, paired=paired)
+
+
+def _strata(
+    study: StudySettings, questions: Sequence[Question], scores: Table, kind: str
+) -> tuple[StratumSummary, ...]:
     groups = {
         "distance to tuning": {q.question_id: str(q.stratum) for q in questions},
         "document": {q.question_id: q.document for q in questions},
         "type": {q.question_id: q.kind or "not given" for q in questions},
     }
-    _, clusters = _clusters(questions)
+    # Of the verdict's kind, also where unseen documents make up the number from which documents would be chosen.
+    clusters = {
+        q.question_id: q.doc_id if kind == "document" else SECTION_SEPARATOR.join((q.doc_id, *q.section))
+        for q in questions
+    }
     summaries = []
     for group, names in groups.items():
         for stratum in sorted(set(names.values())):
             inside = {q: clusters[q] for q, name in names.items() if name == stratum}
-            for arm in study.answer.arms:
+            for plan in arms_of(study):
+                arm = plan.name
                 estimate = _mean(scores[arm][study.verdict.primary], inside)
                 summaries.append(StratumSummary(group=group, stratum=stratum, arm=arm, estimate=estimate))
     return tuple(summaries)
 
 
-def _retrieval(study: StudySettings, scores: Scores, clusters: Mapping[str, str]) -> dict[str, Estimate]:
-    arm = next((arm for arm in study.answer.arms if "rag" in arm), None)
+def _retrieval(study: StudySettings, scores: Table, clusters: Mapping[str, str]) -> dict[str, Estimate]:
+    # All arms that retrieve are given the same contexts.
+    arm = next((plan.name for plan in arms_of(study) if plan.retrieves), None)
     if arm is None:
         return {}
     k = study.retrieval.k

@@ -6,21 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fourfold.arms import Role
 from fourfold.evals.compare import PairedDifference
 from fourfold.evals.estimate import Estimate
+from fourfold.evals.factorial import Factorial
 from fourfold.evals.verdict import Verdict
 from fourfold.types import Document, LeakedPair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmSummary:
-    """One arm over the questions of the verdict.
+    """One arm over the questions of the verdict. Only contestants stand in the verdict.
 
     `metrics` and `failed_as_wrong` hold an estimate per metric: without failed items, and with them counted as 0.
-    Tokens are means per answered question.
+    Tokens are means per answered question. Of several tuning seeds the means are over all, the counts add up.
     """
 
     arm: str
+    role: Role
+    n_seeds: int
     metrics: Mapping[str, Estimate]
     failed_as_wrong: Mapping[str, Estimate]
     refusals: Estimate
@@ -67,9 +71,10 @@ class ContextShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerShown:
-    """One arm's answer with its scores; `generation` is its row in the store."""
+    """One arm's answer with its scores; `generation` is its row in the store. `tuning_seed` is the adapter's."""
 
     arm: str
+    tuning_seed: int | None
     text: str | None
     failure: str | None
     scores: Mapping[str, float | None]
@@ -115,6 +120,8 @@ class Report:
 
     `sentence` is the verdict for people, `caveats` what must be read with it. `n_transfer` counts the test questions on
     documents that were not tuned on, which the verdict leaves out. `base` names the weights that every arm answers on.
+    `differences` are of every pair of contestants; `explained` of every tuned arm with what shows where its gain comes
+    from: its format control, and adapters of one prompt form each.
     """
 
     study: str
@@ -128,6 +135,8 @@ class Report:
     verdict: Verdict
     arms: tuple[ArmSummary, ...]
     differences: tuple[ArmDifference, ...]
+    explained: tuple[ArmDifference, ...]
+    factorial: Factorial
     strata: tuple[StratumSummary, ...]
     retrieval: Mapping[str, Estimate]
     documents: tuple[Document, ...]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fourfold.evals.report.data import AnswerShown, ContextShown, QuestionShown
-from fourfold.types import Answer, Chunk, Document, Question
+from fourfold.types import Answer, Chunk, Document, Question, Score
 
 
 def show_questions(
     questions: Sequence[Question],
     answers: Sequence[Answer],
-    scores: Mapping[str, Mapping[str, Mapping[str, float | None]]],
+    scores: Sequence[Score],
     chunks: Sequence[Chunk],
     documents: Sequence[Document],
 ) -> tuple[QuestionShown, ...]:
@@ -21,6 +21,9 @@ def show_questions(
     by_question: dict[str, list[Answer]] = {}
     for answer in answers:
         by_question.setdefault(answer.question_id, []).append(answer)
+    of_answer: dict[tuple[str, int | None, str], dict[str, float | None]] = {}
+    for score in scores:
+        of_answer.setdefault((score.arm, score.tuning_seed, score.question_id), {})[score.metric] = score.value
     shown = []
     for question in questions:
         own = by_question.get(question.question_id, [])
@@ -41,7 +44,9 @@ def show_questions(
                     _context(rank, by_chunk[chunk_id], question, names)
                     for rank, chunk_id in enumerate(retrieved, start=1)
                 ),
-                answers=tuple(_answer(answer, scores[answer.arm]) for answer in own),
+                answers=tuple(
+                    _answer(answer, of_answer[answer.arm, answer.tuning_seed, answer.question_id]) for answer in own
+                ),
             )
         )
     return tuple(shown)
@@ -62,12 +67,13 @@ def _context(rank: int, chunk: Chunk, question: Question, names: Mapping[str, st
     )
 
 
-def _answer(answer: Answer, scores: Mapping[str, Mapping[str, float | None]]) -> AnswerShown:
+def _answer(answer: Answer, scores: Mapping[str, float | None]) -> AnswerShown:
     return AnswerShown(
         arm=answer.arm,
+        tuning_seed=answer.tuning_seed,
         text=answer.text,
         failure=answer.failure,
-        scores={metric: by_question[answer.question_id] for metric, by_question in scores.items()},
+        scores=scores,
         n_prompt_tokens=answer.n_prompt_tokens,
         n_answer_tokens=answer.n_answer_tokens,
         mean_logprob=answer.mean_logprob,

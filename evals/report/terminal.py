@@ -42,6 +42,15 @@ def render_terminal(report: Report) -> str:
             if d.metric == report.primary
         ]
     )
+    beside = [d for d in report.explained if d.metric == report.primary]
+    if beside:
+        lines += ["", "knowledge or format: tuned arms minus their controls", ""]
+        lines += _columns([[f"{d.a} − {d.b}", format_estimate(d.paired.difference, signed=True)] for d in beside])
+    effects = report.factorial
+    if effects.interaction.value is not None:
+        lines += ["", "retrieval × tuning", ""]
+        named = {"retrieval": effects.retrieval, "tuning": effects.tuning, "interaction": effects.interaction}
+        lines += _columns([[name, format_estimate(effect, signed=True)] for name, effect in named.items()])
     if report.retrieval:
         lines += ["", "retrieval"]
         lines += _columns([[name, format_estimate(value)] for name, value in report.retrieval.items()])

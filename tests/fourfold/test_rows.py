@@ -7,7 +7,7 @@ import pytest
 
 from fourfold import rows, types
 from fourfold.store import Draft, Store
-from fourfold.types import Answer, Block, Chunk, Document, LeakedPair, Question, Retrieved, Score
+from fourfold.types import Answer, Block, Chunk, Document, Latency, LeakedPair, Question, Retrieved, Score
 
 RECORDS: tuple[object, ...] = (
     Document(
@@ -39,15 +39,24 @@ RECORDS: tuple[object, ...] = (
     ),
     Retrieved(question_id="q", rank=1, chunk_id="0c", score=1 / 61, dense_rank=None, bm25_rank=2),
     Answer(
-        arm="tuned + rag", question_id="q", text="", failure=None, n_prompt_tokens=5, n_answer_tokens=1,
-        mean_logprob=-0.0, finish_reason="stop", chunk_ids=("0c", "1c"), generation="g",
+        arm="tuned + rag", tuning_seed=2, question_id="q", text="", failure=None, n_prompt_tokens=5, n_answer_tokens=1,
+        mean_logprob=-0.0, finish_reason="stop", chunk_ids=("0c", "1c"),
+        example_ids=("g-1",), generation="g",
     ),
     Answer(
-        arm="base", question_id="q", text=None, failure="too long", n_prompt_tokens=0, n_answer_tokens=0,
-        mean_logprob=None, finish_reason=None, chunk_ids=(), generation=None,
+        arm="base", tuning_seed=None, question_id="q", text=None, failure="too long", n_prompt_tokens=0,
+        n_answer_tokens=0, mean_logprob=None, finish_reason=None, chunk_ids=(), example_ids=(), generation=None,
     ),
-    Score(arm="base", question_id="q", metric="token_f1", value=None, reason="not answered"),
-    Score(arm="rag", question_id="q", metric="token_f1", value=1.0, reason=None),
+    Score(arm="base", tuning_seed=None, question_id="q", metric="token_f1", value=None, reason="not answered"),
+    Score(arm="tuned", tuning_seed=1, question_id="q", metric="token_f1", value=1.0, reason=None),
+    Latency(
+        arm="rag", question_id="q", batch=0, concurrency=1, seconds=0.1 + 0.2, retrieval_seconds=1e-9,
+        n_prompt_tokens=5, n_answer_tokens=1, failure=None,
+    ),
+    Latency(
+        arm="base", question_id="q", batch=3, concurrency=8, seconds=None, retrieval_seconds=None,
+        n_prompt_tokens=5, n_answer_tokens=0, failure="too long",
+    ),
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from fourfold.types import Score
 
 
 def score(value: float, question: str = "q") -> Score:
-    return Score(arm="base", question_id=question, metric="m", value=value, reason=None)
+    return Score(arm="base", tuning_seed=None, question_id=question, metric="m", value=value, reason=None)
 
 
 def draft(key: str = "k", **changes: object) -> Draft:

@@ -1,0 +1,112 @@
+"""The format control: rows of another corpus, in the form and number of the study's own (fairness rule 3).
+
+Its questions are written by the same model with the same prompts and checks as the study's tuning questions, so that
+nothing but the subject differs. What an adapter tuned on them gains on the test questions is answer style.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from fourfold.app.context import Context
+from fourfold.app.stages.questions import generation_settings, write_texts
+from fourfold.app.stages.retrieved import contexts_of
+from fourfold.digest import digest_of, digest_of_file
+from fourfold.errors import FairnessError
+from fourfold.ingest.corpus import find_pdfs, read_corpus
+from fourfold.ingest.generate import generate_questions
+from fourfold.retrieval.chunk import chunk_documents
+from fourfold.retrieval.index import build_index, retrieve
+from fourfold.tuning.rows import TuningRow, build_rows
+
+
+def control_inputs(context: Context) -> dict[str, str]:
+    """Digests of what the control's rows are made of, beside what every adapter depends on."""
+    settings = context.study.questions
+    written = {"n_tuning": settings.n_tuning, "max_question_tokens": settings.max_question_tokens,
+               "max_reference_tokens": settings.max_reference_tokens, "seed": settings.seed,
+               "candidates_per_question": settings.candidates_per_question}  # fmt: skip
+    return {
+        "control files": digest_of([digest_of_file(path) for path in find_pdfs(_folder(context))]),
+        "control questions": digest_of(written),
+        "chunks": digest_of(context.study.index.model_dump(mode="json", exclude={"embedder"})),
+        "embedder": context.embedder_weights.digest,
+    }
+
+
+def control_rows(context: Context, folder: Path, *, n_tokens: int) -> tuple[Sequence[TuningRow], Sequence[object]]:
+    """Rows of the control corpus that hold as many tokens as the study's own, to within one row.
+
+    Args:
+        context: the study; its results up to the index are there.
+        folder: scratch space; the control's own index is built in it and removed.
+        n_tokens: prompt and answer tokens of the study's rows, all in all.
+
+    Returns:
+        The rows, and the control's questions for the store.
+
+    Raises:
+        FairnessError: the control has a document of the study's corpus.
+        DocumentError: no readable PDF in the folder.
+    """
+    study = context.study
+    corpus = read_corpus(_folder(context))
+    shared = {d.doc_id for d in corpus.documents} & {d.doc_id for d in context.documents}
+    if shared:
+        names = [document.name for document in corpus.documents if document.doc_id in shared]
+        raise FairnessError(
+            "the format control would learn the study's own documents",
+            seen=f"in both: {', '.join(names)}",
+            expected="documents of another subject",
+            hint="name another folder in tuning.control",
+        )
+    generated = generate_questions(
+        corpus.documents,
+        corpus.blocks,
+        lambda chats, max_tokens: write_texts(context, chats, max_tokens),
+        n_wanted=study.questions.n_tuning,
+        settings=generation_settings(context),
+    )
+    chunks = chunk_documents(
+        corpus.blocks, context.count_tokens(), max_tokens=study.index.chunk_tokens, overlap=study.index.chunk_overlap
+    )
+    index = folder / "control-index"
+    shutil.rmtree(index, ignore_errors=True)
+    build_index(index, chunks, context.embedder)
+    retrieved = retrieve(
+        index,
+        chunks,
+        context.embedder,
+        questions=[(question.question_id, question.question) for question in generated.questions],
+        settings=study.retrieval,
+    )
+    shutil.rmtree(index)
+    rows = build_rows(
+        context.engine,
+        generated.questions,
+        contexts_of(retrieved, chunks),
+        instructions=study.answer.instructions,
+        with_context_share=study.tuning.with_context_share,
+    )
+    return fill(rows, n_tokens), generated.questions
+
+
+def fill(rows: Sequence[TuningRow], n_tokens: int) -> list[TuningRow]:
+    """Rows in their order, begun again where they run out, until they hold `n_tokens` to within half a row."""
+    filled: list[TuningRow] = []
+    total = 0
+    while True:
+        row = rows[len(filled) % len(rows)]
+        # Taken where that comes closer than leaving it; the first always is.
+        if filled and abs(total + row.n_tokens - n_tokens) >= abs(total - n_tokens):
+            return filled
+        filled.append(row)
+        total += row.n_tokens
+
+
+def _folder(context: Context) -> Path:
+    folder = context.study.tuning.control
+    assert folder is not None
+    return folder

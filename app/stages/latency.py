@@ -1,0 +1,217 @@
+"""latency: how long each arm takes, asked anew with nothing cached, in a pass of its own (fairness rule 7).
+
+First one request at a time, as one person waits; then several at once, as a server is paid for. Only the second is
+what cost by machine hour rests on. For every question (or group of them) the arms come in a drawn order, so that a
+machine that slows down while it works slows all of them alike.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fourfold.app.context import Context
+from fourfold.app.pipeline import Outcome, Stage
+from fourfold.app.stages.shots import choose_examples
+from fourfold.arms import ArmPlan, arms_of
+from fourfold.llm.generate import plan_batches
+from fourfold.llm.port import Adapter, RawCompletion, Sampling
+from fourfold.prompts import answer_chat
+from fourfold.retrieval.index import OpenIndex
+from fourfold.types import Arm, Latency, Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Server:
+    """What stands ready before the clock starts: models, open index, chunk texts by id, examples, adapters by arm."""
+
+    context: Context
+    index: OpenIndex | None
+    texts: Mapping[str, str]
+    examples: Sequence[tuple[str, str]]
+    adapters: Mapping[Arm, Adapter]
+
+    def ask(self, plan: ArmPlan, questions: Sequence[Question], batch: int) -> list[Latency]:
+        """Time one arm on requests that come together."""
+        started = time.perf_counter()
+        contexts = self._retrieve(questions) if plan.retrieves else {}
+        retrieved = time.perf_counter()
+        prompts = self._prompts(plan, questions, contexts)
+        answers = self._complete(plan, prompts)
+        ended = time.perf_counter()
+        rows = []
+        for question, prompt, answer in zip(questions, prompts, answers, strict=True):
+            row = Latency(
+                arm=plan.name,
+                question_id=question.question_id,
+                batch=batch,
+                concurrency=len(questions),
+                seconds=None,
+                retrieval_seconds=(retrieved - started) / len(questions) if plan.retrieves else None,
+                n_prompt_tokens=len(prompt),
+                n_answer_tokens=0,
+                failure=f"prompt of {len(prompt)} tokens: no room for an answer",
+            )
+            if answer is not None:
+                share = 1 / sum(answer is not None for answer in answers)
+                n_tokens = len(answer.token_ids)
+                row = replace(row, seconds=(ended - started) * share, n_answer_tokens=n_tokens, failure=None)
+            rows.append(row)
+        return rows
+
+    def _retrieve(self, questions: Sequence[Question]) -> Mapping[str, Sequence[str]]:
+        assert self.index is not None
+        pairs = [(question.question_id, question.question) for question in questions]
+        contexts: dict[str, list[str]] = {}
+        for row in self.index.search(pairs, self.context.study.retrieval):
+            contexts.setdefault(row.question_id, []).append(self.texts[row.chunk_id])
+        return contexts
+
+    def _prompts(
+        self, plan: ArmPlan, questions: Sequence[Question], contexts: Mapping[str, Sequence[str]]
+    ) -> list[tuple[int, ...]]:
+        instructions = self.context.study.answer.instructions
+        examples = self.examples if plan.shots else ()
+        return self.context.engine.encode(
+            [answer_chat(instructions, q.question, contexts.get(q.question_id), examples) for q in questions]
+        )
+
+    def _complete(self, plan: ArmPlan, prompts: Sequence[tuple[int, ...]]) -> list[RawCompletion | None]:
+        """The engine itself: `generate` would take the answers from the store. As many at once as a batch may hold."""
+        study, engine = self.context.study, self.context.engine
+        sampling = Sampling(max_tokens=study.answer.max_tokens)
+        limit = engine.context_tokens - sampling.max_tokens
+        lengths = {str(at): len(prompt) for at, prompt in enumerate(prompts) if len(prompt) <= limit}
+        answers: list[RawCompletion | None] = [None] * len(prompts)
+        for keys in plan_batches(lengths, answer_tokens=sampling.max_tokens, batch_tokens=study.model.batch_tokens):
+            places = [int(key) for key in keys]
+            done = engine.complete([prompts[at] for at in places], sampling, self.adapters.get(plan.name))
+            for at, answer in zip(places, done, strict=True):
+                answers[at] = answer
+        return answers
+
+
+def draw_questions(questions: Sequence[Question], *, n: int, seed: int) -> list[Question]:
+    """`n` questions, or all where there are fewer, in a drawn order that the order given has no part in."""
+    shuffler = random.Random(seed)  # noqa: S311 (an order, not a secret)
+    return shuffler.sample(sorted(questions, key=lambda question: question.question_id), min(n, len(questions)))
+
+
+def whole_groups(questions: Sequence[Question], size: int) -> list[Sequence[Question]]:
+    """Groups of `size`. A rest is left out, for fewer at once cost more each; one smaller group is better than none."""
+    last = max(len(questions) - size, 0)
+    return [questions[start : start + size] for start in range(0, last + 1, size)]
+
+
+def measure(
+    plans: Sequence[ArmPlan],
+    groups: Sequence[Sequence[Question]],
+    ask: Callable[[ArmPlan, Sequence[Question], int], list[Latency]],
+    *,
+    seed: int,
+    told: Callable[[int, int], None],
+) -> list[Latency]:
+    """Ask every group of every arm, arms in a drawn order within each group, after one unrecorded request of each.
+
+    Args:
+        plans: the arms.
+        groups: questions asked together.
+        ask: times one arm on one group, which has the number given.
+        seed: of the orders.
+        told: of requests done and in all.
+    """
+    shuffler = random.Random(seed)  # noqa: S311 (an order, not a secret)
+    total = len(plans) * len(groups)
+    for plan in plans:
+        # Models load and memory is laid out at the first request; no one waits for that again.
+        ask(plan, groups[0], -1)
+    rows: list[Latency] = []
+    for number, group in enumerate(groups):
+        for at, plan in enumerate(shuffler.sample(plans, len(plans)), start=1):
+            rows += ask(plan, group, number)
+            told(number * len(plans) + at, total)
+    return rows
+
+
+def _run(context: Context, _: Path | None) -> Outcome:
+    settings = context.study.latency
+    plans = _plans(context)
+    questions = draw_questions(context.questions("test"), n=settings.n_questions, seed=settings.seed)
+    with ExitStack() as stack:
+        server = _server(context, plans, stack)
+        rows = measure(
+            plans, [[question] for question in questions], server.ask,
+            seed=settings.seed, told=context.reporter.steps("one at a time", "requests"),
+        )  # fmt: skip
+        if settings.concurrency > 1:
+            rows += measure(
+                plans, whole_groups(questions, settings.concurrency), server.ask,
+                seed=settings.seed, told=context.reporter.steps("several at once", "batches"),
+            )  # fmt: skip
+    summary = {
+        "n_questions": len(questions),
+        "n_wanted": settings.n_questions,
+        "concurrency": max(row.concurrency for row in rows),
+        "n_failed": sum(row.seconds is None for row in rows),
+        "arms": [plan.name for plan in plans],
+        "device": context.device,
+    }
+    return Outcome(records=rows, content={}, summary=summary)
+
+
+def _plans(context: Context) -> list[ArmPlan]:
+    """Contestants only: controls and diagnostics are never served."""
+    return [plan for plan in arms_of(context.study) if plan.role == "contestant"]
+
+
+def _server(context: Context, plans: Sequence[ArmPlan], stack: ExitStack) -> _Server:
+    retrieves = any(plan.retrieves for plan in plans)
+    chunks = context.chunks if retrieves else ()
+    # With several tuning seeds the first: they do not differ in what they compute.
+    adapters = {
+        plan.name: context.adapters(plan.adapter)[context.study.tuning.seeds[0]] for plan in plans if plan.adapter
+    }
+    shots = choose_examples(context) if any(plan.shots for plan in plans) else ()
+    return _Server(
+        context=context,
+        index=stack.enter_context(OpenIndex(context.index_folder, chunks, context.embedder)) if retrieves else None,
+        texts={chunk.chunk_id: chunk.text for chunk in chunks},
+        examples=[(example.question, example.reference) for example in shots],
+        adapters=adapters,
+    )
+
+
+def _settings(context: Context) -> dict[str, Any]:
+    study = context.study
+    plans = _plans(context)
+    return {
+        "latency": study.latency.model_dump(mode="json", exclude={"enabled"}),
+        "arms": [plan.name for plan in plans],
+        "instructions": study.answer.instructions,
+        "max_tokens": study.answer.max_tokens,
+        "shots": [study.answer.n_shots, study.answer.shots_seed] if any(plan.shots for plan in plans) else None,
+        "retrieval": study.retrieval.model_dump(mode="json") if any(plan.retrieves for plan in plans) else None,
+        "model": context.model_identity,
+        "batch_tokens": study.model.batch_tokens,
+    }
+
+
+STAGE = Stage(
+    name="latency",
+    version=1,
+    settings=_settings,
+    inputs=lambda context: {
+        "answer": context.results["answer"].digest,
+        "index": context.results["index"].digest,
+    },
+    run=_run,
+    needed=lambda context: context.study.latency.enabled,
+    describe=lambda s: (
+        f"{len(s['arms'])} arms, {s['n_questions']} questions one at a time and {s['concurrency']} at once"
+    ),
+)
