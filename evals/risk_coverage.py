@@ -1,9 +1,9 @@
 """Does an arm know when it is right? Risk over coverage when the least confident answers are withheld first.
 
-Sources: Geifman & El-Yaniv 2017, "Selective Classification for Deep Neural Networks" (selective risk, coverage); Geifman, Uziel & El-Yaniv 2019, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers" (AURC,
-E-AURC). Where we differ: the loss is 1 - score, any number in [0, 1], and ties in confidence, where the
-curve depends on an arbitrary order, are averaged over all their orders: within a tie each answer has the tie's mean
-loss. The interval is ours.
+Sources: Geifman & El-Yaniv 2017, "Selective Classification for Deep Neural Networks" (selective risk, coverage);
+Geifman, Uziel & El-Yaniv 2019, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers" (AURC, E-AURC). Where
+we differ: the loss is 1 - score, any number in [0, 1], and ties in confidence, where the curve depends on an arbitrary
+order, are averaged over all their orders: within a tie each answer has the tie's mean loss. The interval is ours.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def risk_coverage(
     """The risk-coverage curve of one arm.
 
     The interval of the area is a t interval with G - 1 degrees of freedom on the jackknife over the G clusters (Efron &
-    Stein 1981: se² = (G - 1) / G × Σ (θ_without g - mean)²), which tends to be too wide rather than too narrow.
+    Stein 1981: se² = (G - 1) / G × Σ (θ_without g - mean)²). 95% intervals covered .932 / .938 / .942 / .944 at 6 /
+    10 / 20 / 50 clusters of five simulated questions (2,000 draws each, 1,000 at 50).
 
     Args:
         confidences: per question, a finite number, higher is surer (the mean log-probability of the answer's tokens);

@@ -10,9 +10,9 @@ from fourfold.app.pipeline import Outcome, Stage
 from fourfold.app.stages.answer import verdict_scope
 from fourfold.evals.report.build import Rows, build_report
 from fourfold.evals.report.data import Report, StageShown
-from fourfold.types import Answer, LeakedPair, Score
+from fourfold.types import Answer, Latency, LeakedPair, Score
 
-VERSION = 1
+VERSION = 2
 
 
 def make_report(context: Context) -> Report:
@@ -42,6 +42,7 @@ def read_rows(context: Context) -> Rows:
             for name, result in results.items()
             if name != "report"
         ],
+        latencies=context.store.read(Latency, results["latency"].key) if "latency" in results else (),
     )
 
 
@@ -65,7 +66,9 @@ def _run(context: Context, _: Path | None) -> Outcome:
 
 
 def _settings(context: Context) -> dict[str, Any]:
-    return {"name": context.study.name, "verdict": context.study.verdict.model_dump(mode="json")}
+    study = context.study
+    prices, verdict = (settings.model_dump(mode="json") for settings in (study.prices, study.verdict))
+    return {"name": study.name, "verdict": verdict, "prices": prices}
 
 
 STAGE = Stage(

@@ -81,7 +81,13 @@ def _run(context: Context, folder: Path | None, kind: AdapterKind, seed: int) ->
     return Outcome(
         records=records,
         content={"adapter": trained.digest},
-        summary={**dataclasses.asdict(trained), "kind": kind, "seed": seed, "device": context.device},
+        summary={
+            **dataclasses.asdict(trained),
+            "kind": kind,
+            "seed": seed,
+            "n_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+            "device": context.device,
+        },
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 
@@ -12,13 +12,16 @@ from fourfold.evals.clusters import SECTION_SEPARATOR, choose_clusters
 from fourfold.evals.compare import paired_difference
 from fourfold.evals.estimate import Estimate
 from fourfold.evals.factorial import factorial
+from fourfold.evals.known import known_closed_book, other_documents
+from fourfold.evals.report.behaviour import RIGHT_FROM, describe_arms
+from fourfold.evals.report.costs import Costs, StageUse, find_break_even, measure_costs
 from fourfold.evals.report.data import ArmDifference, ArmSummary, Report, StageShown, StratumSummary
 from fourfold.evals.report.items import show_questions
 from fourfold.evals.report.sentence import caveats, sentence
 from fourfold.evals.seed_scores import Scores, SeedScores, on_each, scores_mean
 from fourfold.evals.verdict import ArmResults, Verdict, decide, wrong_where_failed
 from fourfold.study import StudySettings
-from fourfold.types import Answer, Chunk, Document, LeakedPair, Question, Score
+from fourfold.types import Answer, Chunk, Document, Latency, LeakedPair, Question, Score
 
 UNSEEN = "document unseen"
 REFUSAL = "refusal"
@@ -38,6 +41,7 @@ class Rows:
     answers: Sequence[Answer]
     scores: Sequence[Score]
     stages: Sequence[StageShown]
+    latencies: Sequence[Latency] = ()
 
 
 def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kept: bool) -> Report:
@@ -53,14 +57,20 @@ def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kep
     # The verdict is on tuned documents; the others are transfer (fairness rule 2).
     judged = [question for question in rows.questions if question.stratum != UNSEEN]
     kind, clusters = _clusters(judged)
-    verdict = _verdict(study, rows, scores, clusters)
+    answered = [answer for answer in rows.answers if answer.question_id in clusters]
+    costs = measure_costs(study, answered, rows.latencies, _stage_use(rows.stages))
+    verdict = _verdict(study, costs, scores, clusters)
+    crossing = find_break_even(
+        study, costs, verdict.finished.qualified, answers=answered, latencies=rows.latencies, clusters=clusters
+    )
     arms = tuple(_arm(study, plan, rows, scores, clusters) for plan in arms_of(study))
     explained = _explained(study, scores, clusters)
+    shared = other_documents(rows.questions, rows.chunks)
     return Report(
         study=study.name,
         base=base,
         sentence=sentence(verdict, arms, study, explained),
-        caveats=caveats(verdict, study, frozen_rule_kept=frozen_rule_kept, n_questions=len(judged)),
+        caveats=caveats(verdict, study, costs.ranking, frozen_rule_kept=frozen_rule_kept),
         primary=study.verdict.primary,
         cluster_kind=kind,
         n_questions=len(judged),
@@ -69,8 +79,10 @@ def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kep
         arms=arms,
         differences=_differences(study, scores, clusters),
         explained=explained,
+        behaviour=describe_arms(study, judged, answered, scores, chunks=rows.chunks, clusters=clusters, shared=shared),
+        costs=replace(costs, break_even=crossing),
         factorial=factorial({arm: _of_primary(study, scores, arm, clusters) for arm in study.answer.arms}, clusters),
-        strata=_strata(study, rows.questions, scores, kind),
+        strata=_strata(study, rows.questions, scores, kind, shared),
         retrieval=_retrieval(study, scores, clusters),
         documents=tuple(rows.documents),
         leaked=tuple(rows.leaked),
@@ -97,12 +109,15 @@ def _clusters(questions: Sequence[Question]) -> tuple[str, dict[str, str]]:
     return kind, {question.question_id: name for question, name in zip(questions, names, strict=True)}
 
 
-def _verdict(study: StudySettings, rows: Rows, scores: Table, clusters: Mapping[str, str]) -> Verdict:
+def _stage_use(stages: Sequence[StageShown]) -> dict[str, StageUse]:
+    return {stage.name: StageUse(seconds=stage.seconds, n_bytes=stage.summary.get("n_bytes", 0)) for stage in stages}
+
+
+def _verdict(study: StudySettings, costs: Costs, scores: Table, clusters: Mapping[str, str]) -> Verdict:
     results = []
     for arm in study.answer.arms:
-        prompt, answer = _tokens(rows.answers, arm, clusters)
         # An arm that finished nothing costs nothing that was measured; it cannot win, having no score.
-        cost = (prompt or 0.0) + (answer or 0.0)
+        cost = costs.ranking.values[arm] or 0.0
         results.append(ArmResults(arm=arm, scores=_of_primary(study, scores, arm, clusters), mean_cost=cost))
     return decide(results, clusters, margin=study.verdict.margin)
 
@@ -182,13 +197,22 @@ def _difference(
 
 
 def _strata(
-    study: StudySettings, questions: Sequence[Question], scores: Table, kind: str
+    study: StudySettings,
+    questions: Sequence[Question],
+    scores: Table,
+    kind: str,
+    shared: Mapping[str, tuple[str, ...]],
 ) -> tuple[StratumSummary, ...]:
     groups = {
         "distance to tuning": {q.question_id: str(q.stratum) for q in questions},
         "document": {q.question_id: q.document for q in questions},
         "type": {q.question_id: q.kind or "not given" for q in questions},
+        "documents with the fact": {q.question_id: "several" if shared[q.question_id] else "one" for q in questions},
     }
+    if "base" in scores:
+        known = known_closed_book(scores["base"][study.verdict.primary], threshold=RIGHT_FROM)
+        words = {True: "known", False: "not known", None: "base failed"}
+        groups["closed book, by base"] = {q.question_id: words[known[q.question_id]] for q in questions}
     # Of the verdict's kind, also where unseen documents make up the number from which documents would be chosen.
     clusters = {
         q.question_id: q.doc_id if kind == "document" else SECTION_SEPARATOR.join((q.doc_id, *q.section))

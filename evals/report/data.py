@@ -10,6 +10,8 @@ from fourfold.arms import Role
 from fourfold.evals.compare import PairedDifference
 from fourfold.evals.estimate import Estimate
 from fourfold.evals.factorial import Factorial
+from fourfold.evals.report.behaviour import ArmBehaviour
+from fourfold.evals.report.costs import Costs
 from fourfold.evals.verdict import Verdict
 from fourfold.types import Document, LeakedPair
 
@@ -136,6 +138,8 @@ class Report:
     arms: tuple[ArmSummary, ...]
     differences: tuple[ArmDifference, ...]
     explained: tuple[ArmDifference, ...]
+    costs: Costs
+    behaviour: tuple[ArmBehaviour, ...]
     factorial: Factorial
     strata: tuple[StratumSummary, ...]
     retrieval: Mapping[str, Estimate]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fourfold.arms import CONTROL_OF, arms_of
+from fourfold.evals.cost import TOKENS, Ranking
 from fourfold.evals.estimate import Estimate
 from fourfold.evals.report.data import ArmDifference, ArmSummary
 from fourfold.evals.verdict import Verdict
@@ -60,7 +61,7 @@ def _format(verdict: Verdict, primary: str, explained: Sequence[ArmDifference]) 
     return ""
 
 
-def caveats(verdict: Verdict, study: StudySettings, *, frozen_rule_kept: bool, n_questions: int) -> tuple[str, ...]:
+def caveats(verdict: Verdict, study: StudySettings, ranking: Ranking, *, frozen_rule_kept: bool) -> tuple[str, ...]:
     """What a reader must know before acting on the verdict."""
     found = []
     if not frozen_rule_kept:
@@ -79,8 +80,9 @@ def caveats(verdict: Verdict, study: StudySettings, *, frozen_rule_kept: bool, n
             "only if both ways of counting agree."
         )
     found.append(
-        f"Cost is mean prompt + answer tokens a question, over {n_questions} test questions; no prices, no latency and "
-        "no cost of tuning or indexing are in it."
+        f"Cost is mean prompt + answer tokens a question ({ranking.reason}); tuning and indexing are not in it."
+        if ranking.unit == TOKENS
+        else f"Cost is {ranking.unit} a query over {study.verdict.n_queries:,} queries, tuning and indexing included."
     )
     return tuple(found)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fourfold.evals.estimate import Estimate
 from fourfold.evals.report.data import ArmDifference, ArmSummary, Report
@@ -17,15 +18,18 @@ GENERATED = (
     "Configurations were chosen on questions that the study's model wrote, which may favour others than people's "
     "questions would."
 )
-NOT_IN_A_SWEEP = "A sweep has no latency pass and no single-form adapters."
+NOT_IN_A_SWEEP = (
+    "A sweep has no latency pass and no single-form adapters; prices of index and tuning are those of one chosen point."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointShown:
-    """One point: the swept settings as 'key=value', and the keys of its stages' results in the store."""
+    """One point: the swept settings as 'key=value', the whole study, and the keys of its stages' results."""
 
     number: int
     changes: tuple[str, ...]
+    settings: Mapping[str, Any]
     results: Mapping[str, str]
 
 

@@ -46,6 +46,15 @@ def render_terminal(report: Report) -> str:
     if beside:
         lines += ["", "knowledge or format: tuned arms minus their controls", ""]
         lines += _columns([[f"{d.a} − {d.b}", format_estimate(d.paired.difference, signed=True)] for d in beside])
+    if report.costs.latency:
+        lines += ["", "latency, seconds, one request at a time: p50, p95", ""]
+        lines += _columns(
+            [[own.arm, format_estimate(own.p50), format_estimate(own.p95)] for own in report.costs.latency]
+        )
+    for crossing in report.costs.break_even:
+        often = "" if crossing.refreshes_a_month is None else f", {crossing.refreshes_a_month:g} refreshes a month"
+        found = crossing.outcome if crossing.n_queries is None else f"{crossing.outcome} = {crossing.n_queries:,}"
+        lines += ["", f"break-even of tuned against rag{often}: {found} ({crossing.reason or crossing.unit})"]
     effects = report.factorial
     if effects.interaction.value is not None:
         lines += ["", "retrieval × tuning", ""]

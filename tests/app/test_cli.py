@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from app.conftest import Finished
 
 FOURFOLD = Path(sys.executable).with_name("fourfold")
-COMMANDS = ["init", "check", "run", "report", *(stage.name for stage in STAGES[:-1])]
+COMMANDS = ["init", "check", "run", "report", "dashboard", "sweep", *(stage.name for stage in STAGES[:-1])]
 
 
 def call(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -54,7 +54,7 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
         "from fourfold.app import cli\n"
         "try: cli.main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'transformers', 'llama_index', 'qdrant_client', 'pymupdf', 'numpy', 'pydantic'}\n"
+        "heavy = {'torch', 'transformers', 'llama_index', 'qdrant_client', 'pymupdf', 'numpy', 'pydantic', 'streamlit'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -72,6 +72,10 @@ def test_strata_worked_by_hand(small: Report) -> None:
         ("distance to tuning", "document tuned"): 0,
         ("distance to tuning", "document unseen"): 1,
         ("distance to tuning", "fact asked"): 1,
+        ("closed book, by base", "base failed"): None,
+        ("closed book, by base", "known"): 1,
+        ("closed book, by base", "not known"): 0,
+        ("documents with the fact", "one"): 0.5,
         ("document", "new.pdf"): 1,
         ("document", "pump.pdf"): pytest.approx(1 / 3),
         ("type", "not given"): pytest.approx(1 / 2),
@@ -145,7 +149,7 @@ def test_the_sentence_says_one_seed_and_no_format_control_wherever_an_arm_is_tun
 
 def test_caveats_name_the_failures_per_arm_and_what_the_cost_leaves_out(small: Report) -> None:
     assert any(caveat.startswith("Failed items (base 1) are left out") for caveat in small.caveats)
-    assert any("over 4 test questions; no prices" in caveat for caveat in small.caveats)
+    assert any("tokens a question (no prices); tuning and indexing are not in it" in caveat for caveat in small.caveats)
     whole = make_report({"base": [1, 0], "rag": [0, 1]})
     assert not any("Failed" in caveat for caveat in whole.caveats)
 
