@@ -6,7 +6,7 @@ import dataclasses
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from fourfold.app.stages.report import make_report
 from fourfold.errors import StoreError
 from fourfold.evals.report.data import Report
 from fourfold.evals.report.html import render_html
+from fourfold.evals.report.items_csv import render_items
+from fourfold.evals.report.markdown import render_markdown
 from fourfold.store import Store, no_space
 from fourfold.study import StudySettings
 from fourfold.study_file import dump_study
@@ -86,9 +88,20 @@ def read_report(study: StudySettings, runs: Path, *, cache: Path, reporter: Repo
 
 
 def _write_report(folder: Path, report: Report, *, fresh: bool) -> None:
-    if fresh or not ((folder / "report.html").is_file() and (folder / "report.json").is_file()):
-        as_json = json.dumps(dataclasses.asdict(report), indent=1, ensure_ascii=False, allow_nan=False)
-        write_files(folder, {"report.json": as_json + "\n", "report.html": render_html(report)})
+    if fresh or not all((folder / name).is_file() for name in _FILES):
+        write_files(folder, {name: render(report) for name, render in _FILES.items()})
+
+
+def _as_json(report: Report) -> str:
+    return json.dumps(dataclasses.asdict(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+_FILES: Mapping[str, Callable[[Report], str]] = {
+    "report.json": _as_json,
+    "report.html": render_html,
+    "report.md": render_markdown,
+    "items.csv": render_items,
+}
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> Path:

@@ -76,7 +76,7 @@ def _arms(report: Report, metric: str) -> None:
     st.vega_lite_chart(
         spec=arms_chart(report.arms, metric), theme=None, width="stretch", alt=f"{words(metric)} of every arm"
     )
-    any_failed, counted = any(arm.n_failed for arm in report.arms), f"{words(metric)}, failed as wrong"
+    any_failed = any(arm.n_failed for arm in report.arms)
     rows = [
         {
             "arm": arm.arm,

@@ -53,9 +53,9 @@ def control_rows(context: Context, folder: Path, *, n_tokens: int) -> tuple[Sequ
     """
     study = context.study
     corpus = read_corpus(_folder(context))
-    shared = {d.doc_id for d in corpus.documents} & {d.doc_id for d in context.documents}
-    if shared:
-        names = [document.name for document in corpus.documents if document.doc_id in shared]
+    own = {document.doc_id for document in context.documents if document.status == "read"}
+    names = [document.name for document in corpus.documents if document.status == "read" and document.doc_id in own]
+    if names:
         raise FairnessError(
             "the format control would learn the study's own documents",
             seen=f"in both: {', '.join(names)}",
