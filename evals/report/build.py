@@ -19,6 +19,7 @@ from fourfold.evals.report.data import ArmDifference, ArmSummary, Report, StageS
 from fourfold.evals.report.items import show_questions
 from fourfold.evals.report.sentence import caveats, sentence
 from fourfold.evals.seed_scores import Scores, SeedScores, on_each, scores_mean
+from fourfold.evals.trade_off import pareto_front, weight_flips
 from fourfold.evals.verdict import ArmResults, Verdict, decide, wrong_where_failed
 from fourfold.study import StudySettings
 from fourfold.types import Answer, Chunk, Document, Latency, LeakedPair, Question, Score
@@ -59,7 +60,8 @@ def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kep
     kind, clusters = _clusters(judged)
     answered = [answer for answer in rows.answers if answer.question_id in clusters]
     costs = measure_costs(study, answered, rows.latencies, _stage_use(rows.stages))
-    verdict = _verdict(study, costs, scores, clusters)
+    verdict = _verdict(study, costs, scores, clusters, study.verdict.primary)
+    quality, cost = _quality_and_cost(verdict, costs)
     crossing = find_break_even(
         study, costs, verdict.finished.qualified, answers=answered, latencies=rows.latencies, clusters=clusters
     )
@@ -81,6 +83,11 @@ def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kep
         explained=explained,
         behaviour=describe_arms(study, judged, answered, scores, chunks=rows.chunks, clusters=clusters, shared=shared),
         costs=replace(costs, break_even=crossing),
+        pareto=pareto_front(quality, cost) if quality else (),
+        flips=weight_flips(quality, cost) if quality else (),
+        by_metric=tuple(
+            (metric, _verdict(study, costs, scores, clusters, metric).winner) for metric in study.score.metrics
+        ),
         factorial=factorial({arm: _of_primary(study, scores, arm, clusters) for arm in study.answer.arms}, clusters),
         strata=_strata(study, rows.questions, scores, kind, shared),
         retrieval=_retrieval(study, scores, clusters),
@@ -113,12 +120,19 @@ def _stage_use(stages: Sequence[StageShown]) -> dict[str, StageUse]:
     return {stage.name: StageUse(seconds=stage.seconds, n_bytes=stage.summary.get("n_bytes", 0)) for stage in stages}
 
 
-def _verdict(study: StudySettings, costs: Costs, scores: Table, clusters: Mapping[str, str]) -> Verdict:
+def _quality_and_cost(verdict: Verdict, costs: Costs) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean primary metric and cost a query of the arms that have both."""
+    pairs = [(arm, mean.value, costs.ranking.values[arm]) for arm, mean in verdict.finished.means]
+    known = [(arm, value, cost) for arm, value, cost in pairs if value is not None and cost is not None]
+    return {arm: value for arm, value, _ in known}, {arm: cost for arm, _, cost in known}
+
+
+def _verdict(study: StudySettings, costs: Costs, scores: Table, clusters: Mapping[str, str], metric: str) -> Verdict:
     results = []
     for arm in study.answer.arms:
         # An arm that finished nothing costs nothing that was measured; it cannot win, having no score.
         cost = costs.ranking.values[arm] or 0.0
-        results.append(ArmResults(arm=arm, scores=_of_primary(study, scores, arm, clusters), mean_cost=cost))
+        results.append(ArmResults(arm=arm, scores=_of(scores[arm][metric], clusters), mean_cost=cost))
     return decide(results, clusters, margin=study.verdict.margin)
 
 

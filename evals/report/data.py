@@ -12,6 +12,7 @@ from fourfold.evals.estimate import Estimate
 from fourfold.evals.factorial import Factorial
 from fourfold.evals.report.behaviour import ArmBehaviour
 from fourfold.evals.report.costs import Costs
+from fourfold.evals.trade_off import Flip
 from fourfold.evals.verdict import Verdict
 from fourfold.types import Document, LeakedPair
 
@@ -123,7 +124,8 @@ class Report:
     `sentence` is the verdict for people, `caveats` what must be read with it. `n_transfer` counts the test questions on
     documents that were not tuned on, which the verdict leaves out. `base` names the weights that every arm answers on.
     `differences` are of every pair of contestants; `explained` of every tuned arm with what shows where its gain comes
-    from: its format control, and adapters of one prompt form each.
+    from: its format control, and adapters of one prompt form each. `by_metric` holds the winner, or None, that the same
+    rule would give on each metric.
     """
 
     study: str
@@ -139,6 +141,9 @@ class Report:
     differences: tuple[ArmDifference, ...]
     explained: tuple[ArmDifference, ...]
     costs: Costs
+    pareto: tuple[str, ...]
+    flips: tuple[Flip, ...]
+    by_metric: tuple[tuple[str, str | None], ...]
     behaviour: tuple[ArmBehaviour, ...]
     factorial: Factorial
     strata: tuple[StratumSummary, ...]
