@@ -9,6 +9,7 @@ STUDY ?= examples/quickstart/study.yaml
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# Two workers of one thread each: two that share the threads of a tiny model's torch wait for each other.
 .PHONY: demo test test-long check clean
 
 demo: .make/demo
@@ -17,7 +18,7 @@ demo: .make/demo
 
 test: .make/dev
 	@echo "Running the tests: about 5 minutes on 2 cores."
-	$(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 test-long: .make/dev
 	@echo "Running the slow tests: about 25 minutes on 2 cores."
@@ -50,5 +51,5 @@ clean:
 
 .make/dev: .make/demo
 	@echo "Adding what the tests need: under a minute, once."
-	@$(PIP) -e '.[models,retrieval,embedded,evals,dashboard,dev]'
+	@$(PIP) -e '.[models,retrieval,embedded,evals,dashboard,ragas,dev]'
 	@touch $@

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fourfold.app.context import find_key
 from fourfold.arms import arms_of
 from fourfold.embed.limit import max_input_tokens
 from fourfold.errors import FourfoldError, ModelError, StoreError, StudyError
@@ -15,7 +17,7 @@ from fourfold.ingest.corpus import find_pdfs
 from fourfold.ingest.questions_file import count_rows
 from fourfold.llm.weights import Weights, find_embedder, find_language_model
 from fourfold.store import Store
-from fourfold.study import StudySettings
+from fourfold.study import EndpointSettings, StudySettings
 
 # Measured on the quickstart (LOG.md, 2026-11-24): beside the weights a run holds 3.5 GB at most while tuning
 # (micro-batches of 2 rows of 750 tokens) and 2 GB while answering, and writes 150 MB.
@@ -48,6 +50,7 @@ def check_study(study: StudySettings, runs: Path, *, cache: Path) -> list[Findin
         *([_look("control", lambda: _control(study))] if study.tuning.control is not None else []),
         _look("test questions", lambda: f"{count_rows(study.questions.file, subset=study.questions.subset)} rows"),
         _look("language model", model),
+        *([_look("endpoint", functools.partial(_endpoint, study.model.endpoint))] if study.model.endpoint else []),
         _look("embedder", lambda: _embedder(study)),
         _look("working folder", lambda: _working_folder(runs)),
         _look("disk", lambda: _disk(runs, cache, weights)),
@@ -68,6 +71,8 @@ def _control(study: StudySettings) -> str:
 
 
 def _embedder(study: StudySettings) -> str:
+    if study.index.endpoint is not None:
+        return _endpoint(study.index.endpoint)
     weights = find_embedder(study.index.embedder)
     limit = max_input_tokens(weights)
     # The two tokenizers cut differently, so this is a coarse bound; the index stage counts every chunk.
@@ -79,6 +84,17 @@ def _embedder(study: StudySettings) -> str:
             hint="lower index.chunk_tokens, or name an embedder with a longer input in index.embedder",
         )
     return weights.name
+
+
+def _endpoint(settings: EndpointSettings) -> str:
+    """Whether the server can be reached and lists the model and every adapter that it is said to have."""
+    import random
+
+    from fourfold.llm.endpoint.engine import EndpointEngine
+
+    key = find_key(os.environ, settings.key_variable)
+    with EndpointEngine(settings, key=key, jitter=random.Random()) as engine:  # noqa: S311 (waits, not secrets)
+        return f"{settings.model} at {', '.join(settings.urls)}: {engine.served.weights}"
 
 
 def _working_folder(runs: Path) -> str:

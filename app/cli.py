@@ -93,6 +93,48 @@ def questions(study: Study, overrides: Overrides = None, runs: Runs = Path("runs
 
 
 @app.command()
+def review(
+    study: Study,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="sheet to write; else review.csv in the study's results")] = None,
+) -> None:
+    """Write a study's generated questions on a sheet, to accept, fix or drop by hand (questions.reviewed reads it)."""
+    from fourfold.app.progress import Reporter
+    from fourfold.app.review import write_review
+    from fourfold.app.run import default_cache, send_no_statistics
+    from fourfold.study_file import load_study
+
+    send_no_statistics()
+    settings = load_study(study, overrides or [])
+    sheet, n_rows = write_review(
+        settings, runs, cache=default_cache(os.environ), reporter=Reporter(quiet=True), out=out
+    )
+    _tell(f"{n_rows} generated question(s); fill in 'verdict', then name the sheet in questions.reviewed")
+    print(sheet)
+
+
+@app.command()
+def export(
+    study: Study,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="folder to write; else export in the study's results")] = None,
+    licence: Annotated[str | None, typer.Option(help="licence of the documents' text, for the data card")] = None,
+) -> None:
+    """Write a study's questions as chat JSONL and SQuAD, with a data card."""
+    from fourfold.app.progress import Reporter
+    from fourfold.app.review import write_export
+    from fourfold.app.run import default_cache, send_no_statistics
+    from fourfold.study_file import load_study
+
+    send_no_statistics()
+    settings = load_study(study, overrides or [])
+    reporter = Reporter(quiet=True)
+    print(write_export(settings, runs, cache=default_cache(os.environ), reporter=reporter, out=out, licence=licence))
+
+
+@app.command()
 def index(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
     """Carry out a study up to its index."""
     _carry_out(study, overrides, runs, quiet, "index")
@@ -158,6 +200,43 @@ def sweep(
     done = run_sweep(points, runs, cache=cache, reporter=Reporter(quiet=quiet))
     print(render_sweep(done.report), end="")
     print(f"\nsweep: {done.folder / 'sweep.json'}")
+
+
+@app.command()
+def compare(
+    study_a: Annotated[str, typer.Argument(help="name of a finished study in --runs, or its file", show_default=False)],
+    study_b: Annotated[str, typer.Argument(help="the other one, alike", show_default=False)],
+    runs: Runs = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Compare two finished studies on the same test questions, arm by arm, A minus B."""
+    from fourfold.app.compare import compare_finished
+    from fourfold.app.run import default_cache, send_no_statistics
+    from fourfold.evals.report.comparison_text import comparison_as_json, render_comparison
+
+    send_no_statistics()
+    found = compare_finished(study_a, study_b, runs, cache=default_cache(os.environ))
+    print((comparison_as_json if as_json else render_comparison)(found), end="")
+
+
+@app.command()
+def models(
+    study: Annotated[Path | None, typer.Argument(help="study file whose models are listed too")] = None,
+    overrides: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List the models on this machine and of a study: where, how large, and whether they fit in memory."""
+    from fourfold.app.memory import look_at_machine
+    from fourfold.app.models import list_models
+    from fourfold.app.run import default_cache, send_no_statistics
+    from fourfold.app.show_models import models_as_json, render_models
+    from fourfold.study_file import load_study
+
+    send_no_statistics()
+    settings = None if study is None else load_study(study, overrides or [])
+    machine = look_at_machine()
+    found = list_models(cache=default_cache(os.environ), hub=None, machine=machine, study=settings)
+    print((models_as_json if as_json else render_models)(machine, found), end="")
 
 
 def _carry_out(path: Path, overrides: list[str] | None, runs: Path, quiet: bool, upto: str) -> None:

@@ -63,6 +63,9 @@ def _group(settings: type[BaseModel], prefix: str, given: dict[str, str]) -> str
         path = f"{prefix}.{name}" if prefix else name
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             doc = " ".join((field.annotation.__doc__ or "").split())
+            if prefix:
+                lines += _nested(name, field.annotation, doc)
+                continue
             lines += ["", f"# {doc}", f"{name}:"]
             if name == "questions":
                 lines.append(_QUESTIONS.rstrip("\n"))
@@ -76,6 +79,17 @@ def _group(settings: type[BaseModel], prefix: str, given: dict[str, str]) -> str
         else:
             lines.append(f"{indent}# {name}: {_default(field.default)}")
     return "\n".join(lines).rstrip() + ("\n" if not prefix else "")
+
+
+def _nested(name: str, settings: type[BaseModel], doc: str) -> list[str]:
+    """A group inside a group: all of it a comment, for a section without a setting would stand for null."""
+    lines = textwrap.wrap(doc, _WIDTH, initial_indent="  # ", subsequent_indent="  # ")
+    lines.append(f"  # {name}:")
+    for inner, field in settings.model_fields.items():
+        told = textwrap.wrap(field.description or "", _WIDTH - 4)
+        lines += [f"  #   # {line}" for line in told]
+        lines.append(f"  #   {inner}: {_default(field.default)}")
+    return lines
 
 
 def _default(value: Any) -> str:

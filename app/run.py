@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from fourfold.app.stages.report import make_report
 from fourfold.errors import StoreError
 from fourfold.evals.report.data import Report
 from fourfold.evals.report.html import render_html
-from fourfold.evals.report.items_csv import render_items
+from fourfold.evals.report.items_table import render_csv, render_parquet
 from fourfold.evals.report.markdown import render_markdown
 from fourfold.store import Store, no_space
 from fourfold.study import StudySettings
@@ -49,7 +49,9 @@ def run_study(study: StudySettings, runs: Path, *, cache: Path, reporter: Report
         FourfoldError: see the stages.
     """
     with Store.open(runs) as store, lock(runs):
-        return carry_out(Context(study=study, store=store, reporter=reporter, cache=cache), upto=upto)
+        context = Context(study=study, store=store, reporter=reporter, cache=cache)
+        with closing(context):
+            return carry_out(context, upto=upto)
 
 
 def carry_out(context: Context, *, upto: str = "report") -> Done:
@@ -96,21 +98,22 @@ def _as_json(report: Report) -> str:
     return json.dumps(dataclasses.asdict(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-_FILES: Mapping[str, Callable[[Report], str]] = {
+_FILES: Mapping[str, Callable[[Report], str | bytes]] = {
     "report.json": _as_json,
     "report.html": render_html,
     "report.md": render_markdown,
-    "items.csv": render_items,
+    "items.csv": render_csv,
+    "items.parquet": render_parquet,
 }
 
 
-def write_files(folder: Path, files: Mapping[str, str]) -> Path:
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> Path:
     """Write files by name, each whole or not at all, into a folder made where there is none."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             scratch = folder / f".{name}.new"
-            scratch.write_text(text, encoding="utf-8")
+            scratch.write_bytes(text.encode() if isinstance(text, str) else text)
             scratch.replace(folder / name)
     except OSError as error:
         raise no_space(folder, str(error)) from error
@@ -143,3 +146,4 @@ def send_no_statistics() -> None:
     """Tell libraries to send no usage statistics; they look once, when they load."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("RAGAS_DO_NOT_TRACK", "true")

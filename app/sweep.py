@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,9 @@ def plan_sweep(
 def run_sweep(points: Sequence[Point], runs: Path, *, cache: Path, reporter: Reporter) -> Swept:
     """Carry out what is not in the store yet; see `carry_out_sweep`."""
     with Store.open(runs) as store, lock(runs):
-        return carry_out_sweep(Context(study=points[0].study, store=store, reporter=reporter, cache=cache), points)
+        context = Context(study=points[0].study, store=store, reporter=reporter, cache=cache)
+        with closing(context):
+            return carry_out_sweep(context, points)
 
 
 def carry_out_sweep(context: Context, points: Sequence[Point]) -> Swept:
@@ -94,7 +97,7 @@ def carry_out_sweep(context: Context, points: Sequence[Point]) -> Swept:
         FourfoldError: see the stages.
     """
     # Made here, loaded at first use: the copies of this context for each point share them.
-    _ = context.engine, context.embedder
+    _ = context.student, context.engine, context.embedder
     n_run, prepared = _prepare(context, points)
     trials: list[Trial] = []
     shown: list[PointShown] = []

@@ -1,6 +1,6 @@
 """The quickstart as a newcomer runs it: time of each stage, peak memory, time of a second run and of --help.
 
-    python benchmarks/quickstart.py [STUDY]
+    python benchmarks/quickstart.py [STUDY [section.key=value ...]]
 
 Runs the study in an empty working folder with the converted weights already in the user's cache (the first run of all
 converts them, 15 s more), then again, and appends rows to `quickstart.csv`. Peak memory is the largest resident set of
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rows import Row, append, measured
@@ -25,12 +26,12 @@ FOURFOLD = Path(sys.executable).with_name("fourfold")
 N_HELP = 9
 
 
-def main(study: Path) -> None:
+def main(study: Path, overrides: Sequence[str]) -> None:
     """Measure one study."""
     with tempfile.TemporaryDirectory() as scratch:
         runs = Path(scratch) / "runs"
-        first_s, peak_gb = run(study, runs)
-        again_s, _ = run(study, runs)
+        first_s, peak_gb = run(study, overrides, runs)
+        again_s, _ = run(study, overrides, runs)
         (folder,) = (path.parent for path in runs.glob("*/report.json"))
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     name, shape = report["study"], describe(report)
@@ -56,10 +57,11 @@ def describe(report: dict[str, object]) -> str:
     )
 
 
-def run(study: Path, runs: Path) -> tuple[float, float]:
+def run(study: Path, overrides: Sequence[str], runs: Path) -> tuple[float, float]:
     """Seconds and peak resident gigabytes of one `fourfold run`."""
     started = time.perf_counter()
-    process = subprocess.Popen([FOURFOLD, "run", str(study), "--runs", str(runs)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    command = [FOURFOLD, "run", str(study), *overrides, "--runs", str(runs)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     # wait4 gives this child's own peak; getrusage would give the largest of all children so far.
     watchdog = threading.Timer(3600, process.kill)
     watchdog.start()
@@ -80,4 +82,6 @@ def timed(command: list[str]) -> float:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "examples" / "quickstart" / "study.yaml")
+    quickstart = str(ROOT / "examples" / "quickstart" / "study.yaml")
+    chosen, *changed = sys.argv[1:] or [quickstart]
+    main(Path(chosen), changed)

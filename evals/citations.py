@@ -7,14 +7,17 @@ question's gold span. So a passage elsewhere that states the same fact counts as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from fourfold.evals.cluster_robust import cluster_mean
 from fourfold.evals.retrieval_metrics import COVER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fourfold.evals.estimate import Estimate
     from fourfold.types import Chunk, Question
 
 NOT_RECORDED = "not recorded"
@@ -64,6 +67,38 @@ def score_citations(question: Question, shown: Sequence[Chunk], cited: Sequence[
         recall=float(bool(covered) and len(covered) >= COVER * (question.end - question.start)),
         recall_reason=None,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CitationSummary:
+    """One arm's means over its answers, each with the cluster-robust interval; "not recorded" without records."""
+
+    precision: Estimate
+    recall: Estimate
+
+
+def summarise_citations(scores: Sequence[CitationScore], clusters: Sequence[str]) -> CitationSummary:
+    """Means of what is defined; the rest is missing.
+
+    Args:
+        scores: one per question.
+        clusters: one cluster per question.
+
+    Raises:
+        InputError: the two differ in length.
+    """
+    return CitationSummary(
+        precision=_mean([s.precision for s in scores], [s.precision_reason for s in scores], clusters),
+        recall=_mean([s.recall for s in scores], [s.recall_reason for s in scores], clusters),
+    )
+
+
+def _mean(values: Sequence[float | None], reasons: Sequence[str | None], clusters: Sequence[str]) -> Estimate:
+    estimate = cluster_mean(values, clusters)
+    if estimate.value is not None or not reasons:
+        return estimate
+    # Every value is missing, so every one has its reason; the most frequent speaks for all.
+    return replace(estimate, reason=Counter(reasons).most_common(1)[0][0])
 
 
 def _overlap(question: Question, passage: Chunk) -> set[int]:

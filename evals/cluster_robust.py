@@ -186,6 +186,14 @@ def test_of(estimate: Estimate, *, null: float, alternative: Alternative) -> PVa
     )
 
 
+def two_sided_p(estimate: Estimate) -> PValue:
+    """Test of a mean of 0: twice the smaller of both one-sided p-values of `test_of`, at most 1."""
+    lower = test_of(estimate, null=0.0, alternative="less")
+    upper = test_of(estimate, null=0.0, alternative="greater")
+    both = None if lower.value is None or upper.value is None else min(1.0, 2 * min(lower.value, upper.value))
+    return replace(upper, value=both, method="cluster-robust t (CR2, Satterthwaite), two-sided")
+
+
 def _worst_case(estimate: Estimate, *, null: float, alternative: Alternative) -> float:
     """The largest chance under H0 that one cluster of differences in [-1, 1] reaches the mean observed."""
     assert estimate.value is not None

@@ -1,6 +1,7 @@
 """Answer metrics against the reference: each from 0 to 1, or undefined with a reason.
 
-All but ROUGE-L compare after SQuAD's normalisation (`fourfold.text.squad_tokens`).
+All but ROUGE-L compare after SQuAD's normalisation (`fourfold.text.squad_tokens`). Embedding similarity needs an
+embedder and stands in `evals.similarity`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,22 @@ from fourfold.study import Metric
 from fourfold.text import contains_run, squad_tokens
 from fourfold.types import Question
 
+_CANNOT = r"(do not|don['’]t|does not|doesn['’]t|did not|didn['’]t|cannot|can['’]t|could not|couldn['’]t|am unable to|"
+_CANNOT += r"am not able to|is unable to)"
+# "The source does not contain …" may be the answer itself; "the provided source" speaks of the prompt.
+_SOURCE = r"(passages?|contexts?|texts?|excerpts?|(provided|given) (documents?|documentation|sources?|information))"
+_GIVEN = r"(given|provided|available|found|stated|specified|mentioned|contained|included|present|in the)"
 _REFUSAL = re.compile(
-    r"\b(i|we) (do not|don['’]t|cannot|can['’]t|am unable to|am not able to|could not|couldn['’]t) "
-    r"(know|answer|say|find|tell|determine|provide)"
-    r"|\b(not|no) (enough )?(information|mention|answer)( is| are| was)? ?(given|provided|available|found|in the)"
-    r"|\b(passages?|context|text) (do|does) not (say|state|mention|contain|provide|answer)",
+    # "I don't know", "I do not have enough information"
+    rf"\b(i|we) {_CANNOT} (know|answer|say|find|tell|determine|provide"
+    r"|have (any |enough |sufficient |the )?information)"
+    # "No information is given", "not enough information in the text"
+    rf"|\b(not|no) (enough |sufficient )?(information|mention|answer)( is| are| was| were)? ?{_GIVEN}"
+    # "The answer is not provided in the passages"
+    rf"|\b(answer|question) (is|are|was|were|cannot|can['’]t|could not) (not |be )(been )?"
+    rf"({_GIVEN}|answered|determined)"
+    # "The passage doesn't say"
+    rf"|\b{_SOURCE} {_CANNOT} (say|state|mention|contain|provide|answer|specify)",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W_]+")
@@ -96,7 +108,7 @@ def _rouge_scorer() -> Any:
     return RougeScorer(["rougeL"], use_stemmer=False, tokenizer=_Words())
 
 
-METRICS: Mapping[Metric, Callable[[str, Question], float]] = {
+TEXT_METRICS: Mapping[Metric, Callable[[str, Question], float]] = {
     "exact_match": exact_match,
     "token_f1": token_f1,
     "containment": containment,

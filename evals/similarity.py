@@ -36,7 +36,10 @@ def embedding_similarity(
     *,
     embed: Callable[[Sequence[str]], NDArray[np.floating]],
 ) -> list[Similarity]:
-    """Cosine of each answer with its reference, clipped to [0, 1].
+    """Cosine of each answer with its reference, clipped to [0, 1]; 0 for an answer without a word.
+
+    An embedder gives an empty text a vector too, one that means nothing. To leave such answers out would lift the mean
+    of an arm that says nothing.
 
     A cosine below 0 counts as 0: directions apart by more than a right angle are not more unlike in meaning, and the
     other metrics' scale starts at 0, too. Above 1 there is rounding only.
@@ -59,30 +62,23 @@ def embedding_similarity(
             expected="one reference per answer",
             hint="take both from the same list of questions",
         )
-    reasons = [_reason(answer, reference) for answer, reference in zip(answers, references, strict=True)]
     pairs = [
-        (answer or "", reference)
-        for answer, reference, reason in zip(answers, references, reasons, strict=True)
-        if reason is None
+        (answer, reference)
+        for answer, reference in zip(answers, references, strict=True)
+        if answer is not None and answer.strip() and reference.strip()
     ]
     places = {text: place for place, text in enumerate(dict.fromkeys(text for pair in pairs for text in pair))}
     vectors = _checked(embed(list(places)), len(places)) if places else np.zeros((0, 0))
-    cosines = (float(vectors[places[answer]] @ vectors[places[reference]]) for answer, reference in pairs)
-    return [
-        Similarity(value=min(max(next(cosines), 0.0), 1.0), reason=None)
-        if reason is None
-        else Similarity(value=None, reason=reason)
-        for reason in reasons
-    ]
 
+    def cosine(answer: str | None, reference: str) -> Similarity:
+        if answer is None or not reference.strip():
+            return Similarity(value=None, reason="no answer" if answer is None else "the reference is empty")
+        if not answer.strip():
+            return Similarity(value=0.0, reason=None)
+        value = float(vectors[places[answer]] @ vectors[places[reference]])
+        return Similarity(value=min(max(value, 0.0), 1.0), reason=None)
 
-def _reason(answer: str | None, reference: str) -> str | None:
-    """Why a pair has no similarity. An embedder gives an empty text a vector too, one that means nothing."""
-    if answer is None:
-        return "no answer"
-    if not answer.strip():
-        return "the answer is empty"
-    return None if reference.strip() else "the reference is empty"
+    return [cosine(answer, reference) for answer, reference in zip(answers, references, strict=True)]
 
 
 def _checked(vectors: NDArray[np.floating], n: int) -> NDArray[np.float64]:

@@ -16,14 +16,14 @@ from fourfold.evals.compare import Comparison, compare_all, paired_values
 from fourfold.evals.seed_scores import Scores, on_each, scores_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from fourfold.evals.estimate import Estimate
 
 POWER = 0.8
 # The usual chance of success for which a sample size is planned (Cohen 1988, section 2.4).
 
-Outcome = Literal["decided", "not enough evidence"]
+Outcome = Literal["decided", "not enough evidence", "no arm shown to meet the constraints"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Verdict:
     """The outcome with everything it rests on.
 
     Args:
-        outcome: "decided" exactly where there is a winner.
+        outcome: "decided" exactly where there is a winner; of no arm within the constraints see `decide_within`.
         winner: the arm chosen, or None.
         reason: one or more sentences for the report.
         n_needed: as in `finished`; None where failures decide although the finished pairs have a winner.
@@ -146,6 +146,12 @@ def decide(
     )
 
 
+def winner_of(order: Sequence[str], *, qualified: Collection[str], excluded: Collection[str]) -> str | None:
+    """The cheapest qualified arm if every cheaper one is excluded, else None; `order` is cheapest first."""
+    first = next((name for name in order if name not in excluded), None)
+    return first if first in qualified else None
+
+
 def _rule(order: Sequence[ArmResults], clusters: Mapping[str, str], *, margin: float, level: float) -> Ruling:
     """Rule 9 on arms ordered by cost."""
     names = [arm.arm for arm in order]
@@ -155,13 +161,13 @@ def _rule(order: Sequence[ArmResults], clusters: Mapping[str, str], *, margin: f
     unproven = {name for name, mean in means if mean.value is None}
     unproven |= {comparison.i for comparison in comparisons if not comparison.non_inferior}
     excluded = {comparison.i for comparison in comparisons if comparison.excludes}
-    winner = next((name for name in names if name not in excluded), None)
+    qualified = tuple(name for name in names if name not in unproven)
     ruling = Ruling(
         means=means,
         comparisons=comparisons,
-        qualified=tuple(name for name in names if name not in unproven),
+        qualified=qualified,
         excluded=tuple(name for name in names if name in excluded),
-        winner=None if winner in unproven else winner,
+        winner=winner_of(names, qualified=qualified, excluded=excluded),
         n_needed=None,
         n_needed_reason="decided",
     )

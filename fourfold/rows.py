@@ -85,7 +85,11 @@ def select(db: sqlite3.Connection, record_type: type[Record], key: str) -> tuple
 @functools.cache
 def _nested_fields(record_type: type) -> frozenset[str]:
     hints = typing.get_type_hints(record_type)
-    return frozenset(name for name, hint in hints.items() if typing.get_origin(hint) is tuple)
+    return frozenset(
+        name
+        for name, hint in hints.items()
+        if tuple in {typing.get_origin(part) for part in (hint, *typing.get_args(hint))}
+    )
 
 
 @functools.cache

@@ -24,7 +24,7 @@ from fourfold.errors import StoreError
 
 Record = TypeVar("Record")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _BUSY_SECONDS = 30.0
 
 _SCHEMA = """
@@ -44,8 +44,11 @@ CREATE TABLE batches (
 ) WITHOUT ROWID;
 CREATE TABLE generations (
     key TEXT PRIMARY KEY, text TEXT NOT NULL, token_ids TEXT NOT NULL, n_prompt_tokens INTEGER NOT NULL,
-    mean_logprob REAL, finish_reason TEXT NOT NULL, seconds REAL NOT NULL, provenance TEXT NOT NULL
+    n_answer_tokens INTEGER NOT NULL, mean_logprob REAL, finish_reason TEXT NOT NULL, seconds REAL NOT NULL,
+    provenance TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE embedders (digest TEXT PRIMARY KEY, identity TEXT NOT NULL, dimension INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE vectors (key TEXT PRIMARY KEY, embedder TEXT NOT NULL, vector BLOB NOT NULL);
 """
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -12,9 +15,12 @@ from fourfold.types import ARMS, Arm
 EMBEDDED = "embedded"
 DEFAULT_INSTRUCTIONS = "Answer the question in one short sentence. If you do not know the answer, say: I don't know."
 
-Metric = Literal["exact_match", "token_f1", "containment", "key_fact_recall", "rouge_l"]
-METRICS: tuple[Metric, ...] = ("exact_match", "token_f1", "containment", "key_fact_recall", "rouge_l")
+Metric = Literal["exact_match", "token_f1", "containment", "key_fact_recall", "rouge_l", "embedding_similarity"]
+METRICS: tuple[Metric, ...] = (
+    "exact_match", "token_f1", "containment", "key_fact_recall", "rouge_l", "embedding_similarity",
+)  # fmt: skip
 Share = Annotated[float, Field(gt=0, lt=1)]
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -25,9 +31,77 @@ class Settings(BaseModel):
 
 
 class CorpusSettings(Settings):
-    """Which documents."""
+    """Which documents, and how they are read."""
 
     folder: Path = Field(description="folder of PDFs, searched with its subfolders")
+    passwords: Mapping[str, Annotated[str, Field(pattern=_VARIABLE)]] = Field(
+        {},
+        description="encrypted PDF (its path in the folder) to name of the environment variable that holds its "
+        "password, which is never stored or shown",
+    )
+    ocr: Literal["auto", "force", "off"] = Field(
+        "auto", description="auto: Tesseract, where installed, reads pages that have no text layer; force: every page"
+    )
+    ocr_language: str = Field(
+        "eng",
+        pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$",
+        description="what scans are written in, by Tesseract's names: eng, deu, eng+fra",
+    )
+    seconds_per_page: float = Field(
+        60.0, gt=0, le=3600, description="seconds without a further page after which a file is given up as unread"
+    )
+
+    @field_validator("passwords", mode="before")
+    @classmethod
+    def _hide_slips(cls, value: object) -> object:
+        # What is written in place of a variable's name may be the password itself, and a mistake is shown.
+        if not isinstance(value, Mapping):
+            return value
+        return {k: v if isinstance(v, str) and re.fullmatch(_VARIABLE, v) else "(not shown)" for k, v in value.items()}
+
+
+class EndpointSettings(Settings):
+    """An OpenAI-compatible server that answers in place of a model in this process."""
+
+    urls: tuple[str, ...] = Field(
+        min_length=1, description="base URLs, as http://127.0.0.1:8000/v1; several serve the same model and take turns"
+    )
+    model: str = Field(min_length=1, description="the model's name on the server")
+    key_variable: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="name of the environment variable that holds the key, which is never stored or shown; null: no key",
+    )
+    adapters: Mapping[str, str] = Field(
+        {}, description="tuned adapters that the server has: name of their stage (tune, tune-seed-1 …) to model name"
+    )
+    max_in_flight: int = Field(16, ge=1, le=1024, description="requests under way at once, all addresses together")
+    requests_per_minute: int | None = Field(None, ge=1, description="requests sent a minute; null: no limit")
+    tokens_per_minute: int | None = Field(
+        None, ge=1, description="prompt and answer tokens a minute, estimated first and corrected later; null: no limit"
+    )
+    timeout_s: float = Field(120.0, gt=0, le=3600, description="seconds a request may take from sending to last byte")
+    retries: int = Field(5, ge=0, le=20, description="further tries of a request that failed in a way that may pass")
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("urls")
+    @classmethod
+    def _plain_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("must be base URLs, as http://127.0.0.1:8000/v1")
+            # Settings are stored and shown; a key has its own way in.
+            if parts.username or parts.password or parts.query or parts.fragment:
+                raise ValueError("must hold no key, user or query: name the key's variable in key_variable")
+        plain = tuple(url.rstrip("/") for url in value)
+        if len(set(plain)) != len(plain):
+            raise ValueError("names an address twice")
+        return plain
 
 
 class ModelSettings(Settings):
@@ -45,13 +119,55 @@ class ModelSettings(Settings):
     batch_tokens: int = Field(
         16_384, ge=256, description="tokens: prompts × (longest prompt + answer limit) of one batch stay under this"
     )
+    endpoint: EndpointSettings | None = Field(
+        None, description="a server that answers for every arm; null: the model runs in this process"
+    )
+
+
+class HoldoutSettings(Settings):
+    """Documents and sections that no tuning or validation question is written about; the index covers them all."""
+
+    documents: tuple[str, ...] = Field((), description="names of PDFs, as paths within the corpus folder")
+    share: Share | None = Field(None, description="further share of the documents, drawn by questions.seed")
+    sections: str | None = Field(
+        None, min_length=1, description="regular expression; sections that it finds in a heading of, or above them"
+    )
+
+    @field_validator("sections")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        return value
 
 
 class QuestionSettings(Settings):
-    """Test questions from a file; tuning questions generated over every document."""
+    """Test questions from a file, else made from the documents; tuning questions generated over every document."""
 
-    file: Path | None = Field(None, description="test questions, one JSON object a line")
+    file: Path | None = Field(
+        None,
+        description="test questions: JSON lines, CSV, or SQuAD JSON, by the file's ending; null: made from the "
+        "documents by cloze, and the verdict says that they were not reviewed",
+    )
     subset: str | None = Field(None, description="only rows whose 'subsets' name this; null: all rows")
+    reviewed: Path | None = Field(
+        None, description="a sheet of 'fourfold review', filled in; its questions are kept as they stand there"
+    )
+    n_test: int = Field(100, ge=1, description="test questions made where no file is named")
+    generator: Literal["llm", "cloze"] = Field(
+        "llm", description="who writes tuning and validation questions: the model, or cloze, which needs none"
+    )
+    prompts: Path | None = Field(
+        None, description="folder with question.txt and answer.txt, prompts in place of ours for generator llm"
+    )
+    tags: Mapping[str, tuple[str, ...]] = Field(
+        {}, description="per tag its words; a section that holds one has the tag, and so have its questions"
+    )
+    holdout: HoldoutSettings | None = Field(
+        None, description="documents, share, sections: what no tuning question is written about; null: nothing"
+    )
     n_tuning: int = Field(60, ge=1, description="tuning questions kept after all checks")
     n_validation: int = Field(0, ge=0, description="further generated questions, never trained on or shown")
     candidates_per_question: int = Field(
@@ -66,11 +182,39 @@ class QuestionSettings(Settings):
     leak_limit: Share = Field(0.1, description="share of tuning questions taken out from which the study stops")
     seed: int = Field(0, ge=0, description="order in which candidate quotes are tried")
 
+    @field_validator("tags")
+    @classmethod
+    def _words(cls, value: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        if not all(name.strip() and words and all(word.strip() for word in words) for name, words in value.items()):
+            raise ValueError("every tag needs a name and at least one word, none of them blank")
+        return value
+
+
+class EmbeddingEndpoint(EndpointSettings):
+    """An OpenAI-compatible server that embeds in place of a model in this process."""
+
+    dimensions: int | None = Field(None, ge=1, description="numbers in a vector, where the server can shorten it")
+    batch_texts: int = Field(64, ge=1, le=2048, description="texts sent in one request")
+
+    @field_validator("adapters")
+    @classmethod
+    def _no_adapters(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        if value:
+            raise ValueError("has no meaning for an embedder")
+        return value
+
 
 class IndexSettings(Settings):
     """Chunks and their vectors."""
 
     embedder: str = Field(EMBEDDED, min_length=1, description="'embedded' (all-MiniLM-L6-v2), an id, or a folder")
+    endpoint: EmbeddingEndpoint | None = Field(
+        None, description="a server that embeds; null: the embedder runs in this process"
+    )
+    query_prompt: str | None = Field(
+        None, description="put before a question ('query: ' for E5); null: what the embedder's files name, else nothing"
+    )
+    passage_prompt: str | None = Field(None, description="put before a passage; null: as for query_prompt")
     chunk_tokens: int = Field(
         192,
         ge=16,
@@ -156,6 +300,21 @@ class ScoreSettings(Settings):
     metrics: tuple[Metric, ...] = Field(METRICS, min_length=1, description="metrics to compute")
 
 
+class ConstraintSettings(Settings):
+    """What an arm must meet to stand in the verdict; null: no limit. What was not measured is not met."""
+
+    max_cost_per_query: Price | None = Field(
+        None,
+        description="currency a query, fixed cost spread over verdict.n_queries; tokens where no price is set",
+    )
+    max_p95_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="seconds that 95% of the requests, one at a time, may take; needs latency.enabled"
+    )
+    max_tuning_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None, description="hours to write tuning questions and tune; 0 leaves the arms that need neither"
+    )
+
+
 class VerdictSettings(Settings):
     """The decision rule, frozen before the first answer."""
 
@@ -163,6 +322,7 @@ class VerdictSettings(Settings):
     margin: Share = Field(0.05, description="difference on the primary metric that matters, in its unit (0 to 1)")
     n_queries: int = Field(10_000, ge=1, description="queries over which fixed costs are spread when arms are ranked")
     seed: int = Field(0, ge=0, description="of the wild bootstrap and the sign-flip test")
+    constraints: ConstraintSettings = ConstraintSettings()
 
 
 class LatencySettings(Settings):

@@ -6,6 +6,7 @@ Paths are relative to the study file's folder.
 from __future__ import annotations
 
 import difflib
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from fourfold.arms import adapter_names
 from fourfold.errors import StudyError
-from fourfold.study import EMBEDDED, Settings, StudySettings
+from fourfold.study import EMBEDDED, EndpointSettings, Settings, StudySettings
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySettings:
@@ -129,7 +131,9 @@ def _study_error(path: Path, error: ValidationError) -> StudyError:
         elif item["type"] == "missing":
             lines.append(f"{where}: missing")
         else:
-            lines.append(f"{where} = {item['input']!r}: {item['msg']}")
+            # A key that was pasted where its variable or an address belongs is not shown.
+            secret = item["loc"][-1] in {"urls", "key_variable"}
+            lines.append(f"{where} = {'…' if secret else repr(item['input'])}: {item['msg']}")
     return StudyError(
         f"{path.name}: {len(lines)} setting(s) are wrong",
         seen="\n            ".join(lines),
@@ -141,7 +145,10 @@ def _study_error(path: Path, error: ValidationError) -> StudyError:
 def _nearest(location: tuple[int | str, ...]) -> str:
     fields: Any = StudySettings.model_fields
     for part in location[:-1]:
-        fields = fields[part].annotation.model_fields
+        annotation = fields[part].annotation
+        # A section that may be null is a union of its class and None.
+        sections = [kind for kind in (annotation, *typing.get_args(annotation)) if hasattr(kind, "model_fields")]
+        fields = sections[0].model_fields
     known = list(fields)
     near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
     return f", did you mean '{near[0]}'?" if near else f", known here: {', '.join(known)}"
@@ -165,7 +172,20 @@ def _cross_checks(study: StudySettings) -> list[str]:
         problems.append(
             f"retrieval.candidates = {study.retrieval.candidates} is under retrieval.k = {study.retrieval.k}"
         )
+    if study.model.endpoint is not None:
+        problems += _unserved(study, study.model.endpoint)
+    if study.verdict.constraints.max_p95_seconds is not None and not study.latency.enabled:
+        problems.append("verdict.constraints.max_p95_seconds is set, and latency.enabled is not")
     return problems
+
+
+def _unserved(study: StudySettings, endpoint: EndpointSettings) -> list[str]:
+    """Adapters that the study tunes and the server is not said to have, and names of none."""
+    tuned, named = adapter_names(study), endpoint.adapters
+    return [
+        *(f"model.endpoint.adapters lacks {name}, the server's name for it" for name in tuned if name not in named),
+        *(f"model.endpoint.adapters names {name}, which is not tuned" for name in named if name not in tuned),
+    ]
 
 
 def _with_absolute_paths(study: StudySettings, folder: Path) -> StudySettings:
@@ -184,4 +204,5 @@ def _with_absolute_paths(study: StudySettings, folder: Path) -> StudySettings:
 
 def _local_model(model_id: str, folder: Path) -> str | None:
     local = folder / model_id
-    return str(local.resolve()) if model_id != EMBEDDED and local.is_dir() else None
+    is_local = local.is_dir() or (local.suffix == ".gguf" and local.is_file())
+    return str(local.resolve()) if model_id != EMBEDDED and is_local else None

@@ -15,6 +15,8 @@ BBox = tuple[float, float, float, float]
 # x0, y0, x1, y1 in points from the top left corner of the page as displayed (rotation applied).
 
 Split = Literal["test", "tuning", "validation"]
+BlockKind = Literal["heading", "text", "list", "table", "caption", "footnote", "form"]
+Evidence = Literal["text", "table"]
 Stratum = Literal["fact asked", "passage tuned", "document tuned", "document unseen"]
 Arm = Literal[
     "base", "base n-shot", "rag", "rag n-shot", "tuned", "tuned + rag",
@@ -30,7 +32,10 @@ class Document:
     """One file of the corpus, readable or not.
 
     `doc_id` is the first 16 hex digits of the SHA-256 of the file's bytes. `reason` says why an unread document
-    was left out and is None for a read one; `n_chars` is 0 for an unread one.
+    was left out and is None for a read one; `n_chars` is 0 for an unread one. `ocr` holds page and mean word confidence
+    (0 to 100) of the pages that went through OCR. `notes` says what else its owner should know: repaired, attachments
+    and scripts ignored, pages that OCR could not read. `kept` holds, for the pages with text, page and share (0 to 1)
+    of MuPDF's characters that are in the blocks or went as running headers. `language` is the one the file declares.
     """
 
     doc_id: str
@@ -41,18 +46,24 @@ class Document:
     n_pages: int
     n_chars: int
     unread_pages: tuple[int, ...] = ()
+    ocr: tuple[tuple[int, float], ...] = ()
+    notes: tuple[str, ...] = ()
+    kept: tuple[tuple[int, float], ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """A paragraph, heading or the like, at `[start, end)` of its document's text.
 
-    `section` is the path of headings it stands under, outermost first; a heading's own path ends with itself.
+    A list has its items, a form its "name: value" on lines of their own; a table's text is its Markdown. `page` and
+    `bbox` are those of its first part where it goes on in another column or on another page. `section` is the path of
+    headings it stands under, outermost first; a heading's own path ends with itself.
     """
 
     doc_id: str
     position: int
-    kind: Literal["heading", "text"]
+    kind: BlockKind
     page: int
     bbox: BBox
     start: int
@@ -86,7 +97,9 @@ class Question:
 
     `key_facts` holds, per fact, the strings any one of which states it. `section` is the lowest section that holds
     the quote. `stratum` is None for questions that are not test questions. `reference_source` says where the
-    reference comes from: a person, the language model, or (its answer rejected) the quote itself.
+    reference comes from: a person, the language model, or (its answer rejected) the quote itself. What nobody recorded
+    is None: whether the documents answer it, whether the evidence is running text or a table, how many passages an
+    answer needs.
     """
 
     question_id: str
@@ -104,6 +117,10 @@ class Question:
     reference_source: Literal["person", "model", "quote"]
     kind: str = ""
     stratum: Stratum | None = None
+    tags: tuple[str, ...] = ()
+    answerable: bool | None = None
+    evidence: Evidence | None = None
+    n_passages: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +153,7 @@ class Answer:
 
     Token counts are the student's tokenizer's; `mean_logprob` is natural, per answer token (end token included).
     `tuning_seed` is the adapter's; None for an arm without one. `example_ids` are the tuning questions shown as
-    examples.
+    examples. `cited` are the contexts, counted from 1, that the answer names; None where nobody recorded them.
     """
 
     arm: Arm
@@ -151,6 +168,7 @@ class Answer:
     chunk_ids: tuple[str, ...]
     example_ids: tuple[str, ...]
     generation: str | None
+    cited: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from fourfold.types import Block, Document
@@ -33,24 +33,37 @@ class Candidate:
     quote: str
 
 
-def find_candidates(documents: Sequence[Document], blocks: Iterable[Block], *, seed: int) -> dict[str, list[Candidate]]:
+# Whether a candidate is left out.
+Skip = Callable[[Candidate], bool]
+
+
+def find_candidates(
+    documents: Sequence[Document], blocks: Iterable[Block], *, seed: int, skip: Skip | None = None
+) -> dict[str, list[Candidate]]:
     """Per read document, its candidates in the order in which they are tried: one of each section in turn.
 
     A candidate is a whole sentence of 8 to 45 words that does not point elsewhere ("see section …"). A document
     without any gets its text blocks of 4 words and more instead: it must be covered too (fairness rule 2).
+
+    Args:
+        documents: those to find candidates in; unread ones have none.
+        blocks: of these documents and of any others.
+        seed: of the order.
+        skip: candidates to leave out; they change nothing of the others' order within their section.
     """
     names = {document.doc_id: document.name for document in documents if document.status == "read"}
     strict: dict[str, list[Candidate]] = {doc_id: [] for doc_id in names}
     loose: dict[str, list[Candidate]] = {doc_id: [] for doc_id in names}
     for block in blocks:
-        if block.kind != "text":
+        if block.kind != "text" or block.doc_id not in names:
             continue
         for match in _SENTENCE.finditer(block.text):
             if _fits(match.group()):
                 strict[block.doc_id].append(_candidate(block, names[block.doc_id], match.span()))
         if len(block.text.split()) >= _FALLBACK_MIN_WORDS:
             loose[block.doc_id].append(_candidate(block, names[block.doc_id], (0, len(block.text))))
-    return {doc_id: _in_turn(strict[doc_id] or loose[doc_id], seed) for doc_id in names}
+    queues = {doc_id: _in_turn(strict[doc_id] or loose[doc_id], seed) for doc_id in names}
+    return {doc_id: [c for c in queue if skip is None or not skip(c)] for doc_id, queue in queues.items()}
 
 
 def share_out(n_wanted: int, sizes: dict[str, int]) -> dict[str, int]:

@@ -9,13 +9,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fourfold.errors import DocumentError
-from fourfold.ingest.pdf import doc_id_of, parse_pdf, unopened
+from fourfold.ingest.listing import Listed, find_pdfs, list_pdfs
+from fourfold.ingest.passwords import require_files
+from fourfold.ingest.pdf import unopened
+from fourfold.ingest.reader import FileTask
+from fourfold.ingest.reading import DEFAULTS, ReadOptions
+from fourfold.ingest.workers import Progress, default_workers, read_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from fourfold.types import Block, Document
+
+__all__ = ["Corpus", "find_pdfs", "iter_corpus", "read_corpus"]
 
 _N_LISTED = 10  # files named in an error; a folder may hold thousands
 
@@ -31,94 +38,92 @@ class Corpus:
     blocks: tuple[Block, ...]
 
 
-def find_pdfs(folder: Path) -> tuple[Path, ...]:
-    """The PDF files in a folder and the folders below it.
-
-    Args:
-        folder: the folder; links to folders inside it are not followed.
-
-    Returns:
-        Files whose name ends in .pdf in upper or lower case, sorted by their path relative to the folder. A link that
-        leads nowhere is among them, so that it is reported as a file that cannot be opened.
-
-    Raises:
-        DocumentError: the folder is missing, is a file, or holds no such file.
-    """
-    if not folder.exists():
-        raise DocumentError(
-            "The folder of documents is missing",
-            seen=folder,
-            expected="a folder that holds PDF files",
-            hint="check the path; a relative one starts from where the command is run",
-        )
-    if not folder.is_dir():
-        raise DocumentError(
-            "The documents are not a folder",
-            seen=folder,
-            expected="a folder that holds PDF files",
-            hint=f"name the folder that the file is in: {folder.parent}",
-        )
-    named = (path for path in folder.rglob("*") if path.suffix.lower() == ".pdf")
-    found = [path for path in named if path.is_file() or (path.is_symlink() and not path.exists())]
-    if not found:
-        raise DocumentError(
-            "There are no PDF files in the folder of documents",
-            seen=folder,
-            expected="at least one file whose name ends in .pdf, in it or in a folder below it",
-            hint="put the PDF files there, or name another folder",
-        )
-    return tuple(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
-
-
-def read_corpus(folder: Path, *, on_file: Callable[[int, int, str], None] | None = None) -> Corpus:
+def read_corpus(
+    folder: Path,
+    *,
+    options: ReadOptions = DEFAULTS,
+    n_workers: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Corpus:
     """Read every PDF file of a folder.
 
     Args:
         folder: see `find_pdfs`.
-        on_file: called after each file with how many are done, how many there are and the file's name.
+        options: passwords, OCR and limits.
+        n_workers: reader processes; None starts what machine and folder ask for, 0 reads in this process. What is
+            read does not depend on it.
+        on_progress: called after each page and each file.
 
     Returns:
         All documents, with their path relative to the folder as name. Of files with the same bytes the first by name
         is read; the others are unread and name it.
 
     Raises:
-        DocumentError: what `find_pdfs` raises, or no file could be read.
+        DocumentError: what `find_pdfs` raises, no file could be read, a password for a file that is not there, or OCR
+            of every page without Tesseract.
+        SystemFaultError: a reader process does not start.
     """
-    paths = find_pdfs(folder)
     documents: list[Document] = []
     blocks: list[Block] = []
-    seen: dict[str, str] = {}
-    for done, path in enumerate(paths, start=1):
-        # A file system's name need not be text; what is not becomes a question mark in a diamond.
-        name = path.relative_to(folder).as_posix().encode(errors="surrogateescape").decode(errors="replace")
-        document, read = _read_new(path, name, seen=seen)
+    for document, read in iter_corpus(folder, options=options, n_workers=n_workers, on_progress=on_progress):
         documents.append(document)
         blocks.extend(read)
-        if on_file is not None:
-            on_file(done, len(paths), name)
     if not any(document.status == "read" for document in documents):
         raise _none_readable(folder, documents)
     return Corpus(documents=tuple(documents), blocks=tuple(blocks))
 
 
-def _read_new(path: Path, name: str, *, seen: dict[str, str]) -> tuple[Document, tuple[Block, ...]]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return unopened(name, error), ()
-    first = seen.setdefault(doc_id_of(data), name)
-    if first == name:
-        return parse_pdf(data, name=name)
-    copy = replace(unopened(name, OSError()), doc_id=doc_id_of(data), reason=f"identical to {first}")
-    return copy, ()
+def iter_corpus(
+    folder: Path,
+    *,
+    options: ReadOptions = DEFAULTS,
+    n_workers: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Iterator[tuple[Document, tuple[Block, ...]]]:
+    """As `read_corpus`, one document after the other in the order of their names, for a corpus larger than memory."""
+    if options.ocr.mode == "force" and options.ocr.missing:
+        raise DocumentError(
+            "Every page is to be read by OCR, which cannot run",
+            seen=f"corpus.ocr = force; missing: {options.ocr.missing}",
+            expected="Tesseract and its data for corpus.ocr_language",
+            hint="install what is missing, or set corpus.ocr to auto or off",
+        )
+    listed = list_pdfs(folder)
+    require_files(options.passwords, (file.name for file in listed))
+    copies = _copies(listed)
+    tasks = [
+        FileTask(path=file.path, name=file.name, doc_id=file.doc_id, n_bytes=file.n_bytes)
+        for file in listed
+        if file.doc_id is not None and file.name not in copies
+    ]
+    n_started = default_workers(len(tasks)) if n_workers is None else n_workers
+    results = read_files(tasks, options, n_workers=n_started, on_progress=on_progress)
+    for file in listed:
+        if file.problem is not None:
+            yield unopened(file.name, file.problem), ()
+        elif file.name in copies:
+            yield unopened(file.name, f"identical to {copies[file.name]}", doc_id=file.doc_id), ()
+        else:
+            done = next(results)
+            yield replace(done.document, notes=(*file.notes, *done.document.notes)), done.blocks
 
 
-def _none_readable(folder: Path, documents: list[Document]) -> DocumentError:
+def _copies(listed: Sequence[Listed]) -> dict[str, str]:
+    """Name of each file whose bytes stand under an earlier name, and that name."""
+    first: dict[str, str] = {}
+    copies = {}
+    for file in listed:
+        if file.doc_id is not None and first.setdefault(file.doc_id, file.name) != file.name:
+            copies[file.name] = first[file.doc_id]
+    return copies
+
+
+def _none_readable(folder: Path, documents: Sequence[Document]) -> DocumentError:
     reasons = "".join(f"\n    {document.name}: {document.reason}" for document in documents[:_N_LISTED])
     more = f"\n    and {len(documents) - _N_LISTED} more" if len(documents) > _N_LISTED else ""
     return DocumentError(
         "None of the PDF files can be read",
         seen=f"{folder} with {len(documents)} of them:{reasons}{more}",
-        expected="at least one PDF file with a text layer and without a password",
+        expected="at least one PDF file with text and, if it is encrypted, a password that opens it",
         hint="put right what the reasons name, or name another folder",
     )

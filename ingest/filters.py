@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 
+from fourfold.ingest.filter_log import FilterLog
 from fourfold.text import contains_run, squad_tokens
 
 _FUNCTION_WORDS = frozenset(
@@ -14,10 +17,28 @@ _FUNCTION_WORDS = frozenset(
         "all some each one also only more most very"
     ).split()
 )
+_PARTS = "(sentence|statement|passage|section|chapter|document|text|paragraph|page|table|figure|example|manual)s?"
 _POINTING = re.compile(
-    r"\b(this|these|those|that|the|said|above|following|given) "
-    r"(sentence|statement|passage|section|document|text|paragraph|page|table|figure|manual)s?\b"
-    r"|^(what|who|where|when|which|how|why)( \w+)? (is|are|was|were|does|do|did) (it|they|this|that|these|those)\b",
+    rf"\b(this|these|those|that|the|said|above|following|given) {_PARTS}\b"
+    r"|^(what|who|where|when|which|how|why)( \w+)? (is|are|was|were|does|do|did) (it|they|this|that|these|those)\b"
+    r"|^(is|are|was|were|does|do|did|can|could|should|must|may|might|will|would|has|have) "
+    r"(it|they|he|she|this|that|these|those)\b",
+    re.IGNORECASE,
+)
+_ELSEWHERE = re.compile(
+    rf"\bthe {_PARTS} (above|below)\b"
+    rf"|\b(this|these|the (above|following|previous|preceding|next|present)) {_PARTS}\b"
+    r"|\bthe following\b|\bas follows\b"
+    r"|\b(as )?(shown|described|mentioned|listed|noted|given|discussed|explained|see|seen) (above|below|earlier)\b"
+    r"|\b(above|below)-mentioned\b|\baforementioned\b",
+    re.IGNORECASE,
+)
+# What such a sentence speaks of stands in the one before, or elsewhere.
+_OPENING = re.compile(
+    r"^(and|but|or|so|it|its|they|their|them|this|these|those|that|he|she|his|her|such|otherwise|instead|"
+    r"the (former|latter|same)|(in|for|to|with|of|by|on|from|at) (this|that|these|those|such|it|them)|if (so|not)|"
+    r"doing (so|this)|(both|each|one|some|all|none) of (them|these|those)|(please )?(see|refer to|consult)|"
+    r"for (more|further|full) (details|information|instructions))\b",
     re.IGNORECASE,
 )
 _MIN_WORDS, _MAX_WORDS = 5, 30
@@ -28,38 +49,57 @@ def content_words(text: str) -> list[str]:
     return [token for token in squad_tokens(text) if token not in _FUNCTION_WORDS]
 
 
-def refuse_question(question: str, quote: str) -> str | None:
+def points_elsewhere(sentence: str) -> bool:
+    """Whether a sentence needs another one, or a place in its document, to be understood."""
+    return _OPENING.search(sentence) is not None or _ELSEWHERE.search(sentence) is not None
+
+
+def script_of(text: str) -> str | None:
+    """The writing of most letters: the first word of their Unicode names, such as "LATIN"; None without a letter.
+
+    Chinese characters and both Japanese syllabaries count as one. Of equal numbers the first met.
+    """
+    names = (unicodedata.name(letter, "?").split()[0] for letter in text if letter.isalpha())
+    found = Counter("CJK" if name in {"CJK", "HIRAGANA", "KATAKANA"} else name for name in names)
+    return found.most_common(1)[0][0] if found else None
+
+
+def refuse_question(question: str, quote: str, log: FilterLog | None = None) -> str | None:
     """Why a question cannot be asked about a quote.
 
-    It must be one question of 5 to 30 words that stands alone, shares at least two content words with the quote, has
-    no more new content words than shared ones, and does not give the quote away.
+    It must be one question of 5 to 30 words that stands alone, in the quote's script, shares at least two content words
+    with the quote, has no more new content words than shared ones, and does not give the quote away.
+
+    Args:
+        question: what was written.
+        quote: the sentence that it is about.
+        log: told of every check that the question reached.
     """
     tokens = [word.lower() for word in question.split()]
     in_quote, asked = set(content_words(quote)), set(content_words(question))
     refusals = {
         "not one question": not question.endswith("?") or question.count("?") != 1,
         "too short or too long": not _MIN_WORDS <= len(tokens) <= _MAX_WORDS,
-        "does not stand alone": _POINTING.search(question) is not None,
+        "does not stand alone": _POINTING.search(question) is not None or _ELSEWHERE.search(question) is not None,
+        "in another script than its quote": script_of(question) != script_of(quote),
         "repeats itself": any(tokens[i : i + 3] == tokens[i + 3 : i + 6] for i in range(len(tokens) - 5)),
         "not about the quote": len(asked & in_quote) < 2,
         "brings in other matters": len(asked - in_quote) > len(asked & in_quote),
         "gives the answer away": len(in_quote - asked) < 2,
     }
-    return next((reason for reason, refused in refusals.items() if refused), None)
+    return (log or FilterLog()).first_refusal(refusals, question, prefix="question: ")
 
 
-def refuse_reference(reference: str, question: str, quote: str) -> str | None:
+def refuse_reference(reference: str, question: str, quote: str, log: FilterLog | None = None) -> str | None:
     """Why a generated reference cannot be kept.
 
     It must stand in the quote word for word, and say something that the question does not.
     """
     words = content_words(reference)
-    if not words:
-        return "empty"
-    if any(word not in set(content_words(quote)) for word in words):
-        return "not supported by the quote"
-    if set(words) <= set(content_words(question)):
-        return "says what the question says"
-    if not contains_run(squad_tokens(quote), squad_tokens(reference)):
-        return "not verbatim"
-    return None
+    refusals = {
+        "empty": not words,
+        "not supported by the quote": any(word not in set(content_words(quote)) for word in words),
+        "says what the question says": set(words) <= set(content_words(question)),
+        "not verbatim": not contains_run(squad_tokens(quote), squad_tokens(reference)),
+    }
+    return (log or FilterLog()).first_refusal(refusals, reference, prefix="answer, quote used instead: ")

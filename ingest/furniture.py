@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
-    from fourfold.ingest.pages import Line, PageText
+    from fourfold.ingest.lines import Line
+    from fourfold.ingest.pages import PageText
 
 _BAND = 0.09  # of the page's height; the defaults of LaTeX and Word put headers above 0.07
 _MIN_PAGES = 3
@@ -101,7 +102,7 @@ def _candidates(page: PageText, index: int) -> list[_Candidate]:
         middle = (line.bbox[1] + line.bbox[3]) / 2 / page.height
         in_band = middle < _BAND or middle > 1 - _BAND
         outermost = line.bbox[1] == top or line.bbox[3] == bottom
-        if in_band or outermost:
+        if (in_band or outermost) and line.kind == "text":
             zone: Literal["top", "bottom"] = "top" if middle < 0.5 else "bottom"
             found.append(
                 _Candidate(place=place, page=page.number, line=line, zone=zone, in_band=in_band, outermost=outermost)

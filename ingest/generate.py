@@ -10,53 +10,50 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fourfold.digest import digest_of
 from fourfold.errors import FairnessError
-from fourfold.ingest.candidates import Candidate, find_candidates, share_out
+from fourfold.ingest.candidates import Candidate, Skip, find_candidates, share_out
+from fourfold.ingest.dedup import NearDuplicates
+from fourfold.ingest.filter_log import FilterCount, FilterLog
 from fourfold.ingest.filters import refuse_question, refuse_reference
-from fourfold.llm.port import Chat, Message
+from fourfold.ingest.tags import Sections
+from fourfold.ingest.writing_prompts import WritingPrompts
+from fourfold.llm.port import Chat
 from fourfold.types import Block, Document, Question
 
 # Completes chats with at most so many tokens; None where the model could not be asked.
 Write = Callable[[Sequence[Chat], int], list[str | None]]
-
-_QUESTION_SYSTEM = (
-    "You write a question about one sentence of a manual. The question names its subject, so that it can be understood "
-    "without the sentence. Reply with the question only."
-)
-_REFERENCE_SYSTEM = "Answer the question with the words of the sentence that answer it."
-# (section, sentence, question, answer), invented, of no corpus.
-_EXAMPLES = (
-    (
-        "Storing seeds",
-        "Seeds must be stored below 8 degrees Celsius and at 40% humidity.",
-        "At what temperature must seeds be stored?",
-        "below 8 degrees Celsius",
-    ),
-    (
-        "The committee",
-        "The chair of the committee is elected every two years by secret ballot.",
-        "How often is the chair of the committee elected?",
-        "every two years",
-    ),
-    (
-        "Volumes",
-        "Run zfs-snap as root to copy a volume before it is resized.",
-        "Which command copies a volume before it is resized?",
-        "zfs-snap",
-    ),
-)
+DUPLICATE = "nearly repeats another question"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generated:
-    """What generation gave: questions in the order found (split "tuning"), and refusals by reason."""
+    """What generation gave: questions in the order found, refusals by reason, and what each filter saw and dropped."""
 
     questions: tuple[Question, ...]
     refused: Mapping[str, int]
     n_tried: int
+    filters: tuple[FilterCount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationSettings:
+    """Order, effort, lengths (tokens), prompts and tags.
+
+    `filtered` False keeps whatever the model wrote. `covered` are ids of documents that have questions already, and may
+    get no further one.
+    """
+
+    seed: int
+    candidates_per_question: int
+    max_question_tokens: int
+    max_reference_tokens: int
+    prompts: WritingPrompts = field(default_factory=WritingPrompts)
+    tags: Sections = field(default_factory=dict)
+    filtered: bool = True
+    covered: frozenset[str] = frozenset()
 
 
 def generate_questions(
@@ -66,21 +63,30 @@ def generate_questions(
     *,
     n_wanted: int,
     settings: GenerationSettings,
+    skip: Skip | None = None,
 ) -> Generated:
     """Write `n_wanted` questions, shared out over the documents by their size, at least one each.
 
     Works in rounds over all documents, so that the model is asked in large batches. May give fewer than wanted where
     candidates run out; never none for a document.
 
+    Args:
+        documents: every one of them is covered.
+        blocks: of these documents and of any others.
+        write: the model.
+        n_wanted: how many.
+        settings: how.
+        skip: sentences that no question is asked about.
+
     Raises:
         FairnessError: no question could be written for some document.
     """
-    queues = find_candidates(documents, blocks, seed=settings.seed)
+    queues = find_candidates(documents, blocks, seed=settings.seed, skip=skip)
     quota = share_out(n_wanted, {doc_id: len(queue) for doc_id, queue in queues.items()})
     limits = {doc_id: settings.candidates_per_question * quota[doc_id] for doc_id in queues}
     tried = dict.fromkeys(queues, 0)
     kept: dict[str, list[Question]] = {doc_id: [] for doc_id in queues}
-    refused: Counter[str] = Counter()
+    desk = _Desk(write, settings)
     while True:
         batch: list[Candidate] = []
         for doc_id, queue in queues.items():
@@ -92,48 +98,70 @@ def generate_questions(
             tried[doc_id] = max(tried[doc_id], upto)
         if not batch:
             break
-        for question in _write_batch(batch, write, settings, refused):
-            if len(kept[question.doc_id]) < quota[question.doc_id]:
-                kept[question.doc_id].append(question)
-    _require_cover(documents, kept)
+        for question in desk.write_batch(batch):
+            own = kept[question.doc_id]
+            # A document's first is kept whatever it repeats: two editions of one manual are both to be covered.
+            if len(own) < quota[question.doc_id] and desk.takes(question, anyway=not own):
+                own.append(question)
+    require_cover([document for document in documents if document.doc_id not in settings.covered], kept)
     questions = tuple(question for own in kept.values() for question in own)
-    return Generated(questions=questions, refused=dict(refused), n_tried=sum(tried.values()))
+    counts = desk.log.counts()
+    return Generated(questions=questions, refused=dict(desk.refused), n_tried=sum(tried.values()), filters=counts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationSettings:
-    """Order, effort and lengths (tokens)."""
+class _Desk:
+    """Writes batches, and remembers what was refused and what was kept."""
 
-    seed: int
-    candidates_per_question: int
-    max_question_tokens: int
-    max_reference_tokens: int
+    def __init__(self, write: Write, settings: GenerationSettings) -> None:
+        self._write = write
+        self._settings = settings
+        self._kept = NearDuplicates()
+        self.log = FilterLog()
+        self.refused: Counter[str] = Counter()
 
+    def write_batch(self, batch: Sequence[Candidate]) -> list[Question]:
+        settings = self._settings
+        chats = [settings.prompts.question_chat(candidate, self._tags(candidate)) for candidate in batch]
+        asked: list[tuple[Candidate, str]] = []
+        for candidate, text in zip(batch, self._write(chats, settings.max_question_tokens), strict=True):
+            question = " ".join((text or "").split())
+            reason = refuse_question(question, candidate.quote, self.log) if settings.filtered else _unusable(question)
+            if reason is None:
+                asked.append((candidate, question))
+            else:
+                self.refused[f"question: {reason}"] += 1
+        chats = [settings.prompts.answer_chat(c, question, self._tags(c)) for c, question in asked]
+        answers = self._write(chats, settings.max_reference_tokens)
+        return [self._answered(c, question, text) for (c, question), text in zip(asked, answers, strict=True)]
 
-def _write_batch(
-    batch: Sequence[Candidate], write: Write, settings: GenerationSettings, refused: Counter[str]
-) -> list[Question]:
-    asked: list[tuple[Candidate, str]] = []
-    texts = write([_question_chat(candidate) for candidate in batch], settings.max_question_tokens)
-    for candidate, text in zip(batch, texts, strict=True):
-        question = " ".join((text or "").split())
-        reason = refuse_question(question, candidate.quote)
-        if reason is None:
-            asked.append((candidate, question))
-        else:
-            refused[f"question: {reason}"] += 1
-    answers = write([_reference_chat(c, question) for c, question in asked], settings.max_reference_tokens)
-    questions = []
-    for (candidate, question), text in zip(asked, answers, strict=True):
+    def takes(self, question: Question, *, anyway: bool) -> bool:
+        """Whether it nearly repeats no question taken before; `anyway` takes it even so."""
+        if not self._settings.filtered:
+            return True
+        text = f"{question.question} {question.reference}"
+        repeats = self._kept.add(question.question_id, text) is not None and not anyway
+        if self.log.first_refusal({DUPLICATE: repeats}, text) is None:
+            return True
+        self.refused[DUPLICATE] += 1
+        return False
+
+    def _answered(self, candidate: Candidate, question: str, text: str | None) -> Question:
         reference = " ".join((text or "").split())
-        reason = refuse_reference(reference, question, candidate.quote)
+        filtered = self._settings.filtered
+        reason = refuse_reference(reference, question, candidate.quote, self.log) if filtered else _unusable(reference)
         if reason is not None:
-            refused[f"answer, quote used instead: {reason}"] += 1
-        questions.append(_question(candidate, question, reference if reason is None else None))
-    return questions
+            self.refused[f"answer, quote used instead: {reason}"] += 1
+        return _question(candidate, question, reference if reason is None else None, self._tags(candidate))
+
+    def _tags(self, candidate: Candidate) -> tuple[str, ...]:
+        return self._settings.tags.get((candidate.doc_id, candidate.section), ())
 
 
-def _question(candidate: Candidate, question: str, reference: str | None) -> Question:
+def _unusable(text: str) -> str | None:
+    return None if text else "empty"
+
+
+def _question(candidate: Candidate, question: str, reference: str | None, tags: tuple[str, ...]) -> Question:
     return Question(
         question_id="g-" + digest_of([candidate.doc_id, candidate.start, candidate.end, question])[:16],
         split="tuning",
@@ -149,30 +177,17 @@ def _question(candidate: Candidate, question: str, reference: str | None) -> Que
         section=candidate.section,
         reference_source="model" if reference else "quote",
         kind="generated",
+        tags=tags,
     )
 
 
-def _question_chat(candidate: Candidate) -> Chat:
-    turns = [Message(role="system", content=_QUESTION_SYSTEM)]
-    for section, sentence, question, _ in _EXAMPLES:
-        turns.append(Message(role="user", content=f"Section: {section}\nSentence: {sentence}"))
-        turns.append(Message(role="assistant", content=question))
-    section = candidate.section[-1] if candidate.section else candidate.document
-    turns.append(Message(role="user", content=f"Section: {section}\nSentence: {candidate.quote}"))
-    return tuple(turns)
+def require_cover(documents: Sequence[Document], kept: Mapping[str, Sequence[Question]]) -> None:
+    """Stop where a document has no question.
 
-
-def _reference_chat(candidate: Candidate, question: str) -> Chat:
-    turns = [Message(role="system", content=_REFERENCE_SYSTEM)]
-    for _, sentence, asked, answer in _EXAMPLES:
-        turns.append(Message(role="user", content=f"Sentence: {sentence}\nQuestion: {asked}"))
-        turns.append(Message(role="assistant", content=answer))
-    turns.append(Message(role="user", content=f"Sentence: {candidate.quote}\nQuestion: {question}"))
-    return tuple(turns)
-
-
-def _require_cover(documents: Sequence[Document], kept: Mapping[str, Sequence[Question]]) -> None:
-    bare = [document.name for document in documents if document.status == "read" and not kept[document.doc_id]]
+    Raises:
+        FairnessError: with the names of those documents.
+    """
+    bare = [document.name for document in documents if document.status == "read" and not kept.get(document.doc_id)]
     if bare:
         raise FairnessError(
             "tuning would not see every document that retrieval sees (fairness rule 2)",

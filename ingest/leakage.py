@@ -38,11 +38,11 @@ def find_leaks(
     if not tuning or not test:
         return ()
     texts = [[f"{item.question} {item.reference}" for item in split] for split in (tuning, test)]
-    shingles = [[_shingles(text) for text in split] for split in texts]
+    sets = [[shingles(text) for text in split] for split in texts]
     cosines = embed(texts[0]) @ embed(texts[1]).T
     leaks = []
     for row, item in enumerate(tuning):
-        jaccards = np.array([_jaccard(shingles[0][row], other) for other in shingles[1]])
+        jaccards = np.array([jaccard(sets[0][row], other) for other in sets[1]])
         excess = np.maximum(jaccards - jaccard_limit, cosines[row] - cosine_limit)
         nearest = int(excess.argmax())
         if excess[nearest] >= 0:
@@ -78,12 +78,14 @@ def require_few_leaks(leaks: Sequence[LeakedPair], n_tuning: int, *, limit: floa
         )
 
 
-def _shingles(text: str) -> frozenset[tuple[str, ...]]:
+def shingles(text: str) -> frozenset[tuple[str, ...]]:
+    """The word 3-grams of a text after SQuAD's normalisation; of a shorter one its only shingle, of none nothing."""
     tokens = squad_tokens(text)
     width = min(_SHINGLE, len(tokens))
     return frozenset(tuple(tokens[i : i + width]) for i in range(len(tokens) - width + 1)) if tokens else frozenset()
 
 
-def _jaccard(a: frozenset[tuple[str, ...]], b: frozenset[tuple[str, ...]]) -> float:
+def jaccard(a: frozenset[tuple[str, ...]], b: frozenset[tuple[str, ...]]) -> float:
+    """Shared / all; 0 for two empty sets."""
     union = len(a | b)
     return len(a & b) / union if union else 0.0

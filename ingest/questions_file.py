@@ -1,15 +1,17 @@
-"""Test questions from a JSONL file, each with a quote that must stand in its document."""
+"""Test questions from a file (JSONL, CSV, SQuAD JSON), each with a quote that must stand in its document."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fourfold.errors import QuestionError
-from fourfold.ingest.quotes import locate, page_span, section_at
-from fourfold.types import BLOCK_SEPARATOR, Block, Document, Question
+from fourfold.ingest.quotes import locate, page_at, page_span, section_at
+from fourfold.ingest.readers import read_raw
+from fourfold.text import squad_tokens
+from fourfold.types import BLOCK_SEPARATOR, Block, Document, Evidence, Question
 
 _SHOWN = 10
 
@@ -24,11 +26,31 @@ class QuestionRow(BaseModel):
     reference: str = Field(min_length=1, description="the reference answer")
     key_facts: tuple[tuple[str, ...], ...] = Field((), description="per fact, the strings any one of which states it")
     document: str = Field(min_length=1, description="path of the PDF within the corpus folder")
-    page: int = Field(ge=1, description="page of the quote, counted from 1")
-    quote: str = Field(min_length=1, description="verbatim passage on that page that supports the reference")
+    page: int | None = Field(None, ge=1, description="page of the quote, counted from 1; null: its only place is found")
+    quote: str = Field(
+        min_length=1, description="verbatim passage on that page (else in the document) that supports the reference"
+    )
     section: str = Field("", description="heading above the quote, for readers; the study finds its own")
     type: str = Field("", description="kind of question, for the report's strata")
+    tags: tuple[str, ...] = Field((), description="subjects, for the report's strata")
+    evidence: Evidence | None = Field(None, description="whether the quote is running text or stands in a table")
+    n_passages: int | None = Field(None, ge=1, description="passages that an answer needs")
     subsets: tuple[str, ...] = Field((), description="names by which questions.subset selects rows")
+
+    @field_validator("id", "question", "reference", "document", "quote")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("is blank")
+        return value
+
+    @field_validator("key_facts")
+    @classmethod
+    def _facts_with_words(cls, value: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        # A fact without a word would stand in no answer, or in every one.
+        if not all(fact and all(squad_tokens(string) for string in fact) for fact in value):
+            raise ValueError("every key fact needs at least one string, and every string a word or number")
+        return value
 
 
 def read_questions(
@@ -48,7 +70,7 @@ def read_questions(
     placed: list[Question] = []
     problems: list[str] = []
     for row in rows:
-        question = _place(row, by_name.get(row.document), by_document)
+        question = place_row(row, by_name.get(row.document), by_document)
         if isinstance(question, Question):
             placed.append(question)
         else:
@@ -82,12 +104,15 @@ def require_file(path: Path | None) -> Path:
         raise QuestionError(
             "no test questions",
             seen="questions.file is not set",
-            expected="a JSONL file of test questions with their quotes",
+            expected="a file of test questions with their quotes (JSONL, CSV or SQuAD JSON)",
             hint="write at least a few dozen questions of your own and name the file in questions.file",
         )
     if not path.is_file():
         raise QuestionError(
-            "the test questions are not there", seen=path, expected="a JSONL file", hint="correct questions.file"
+            "the test questions are not there",
+            seen=path,
+            expected="a JSONL, CSV or SQuAD JSON file",
+            hint="correct questions.file, or leave it out: test questions are then made by cloze",
         )
     return path
 
@@ -105,48 +130,56 @@ def _select(path: Path, subset: str | None) -> list[QuestionRow]:
 
 
 def _parse(path: Path) -> list[QuestionRow]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a byte order mark first
-    except (OSError, UnicodeDecodeError) as error:
-        raise QuestionError(
-            "the test questions cannot be read", seen=error, expected="a UTF-8 JSONL file", hint="set questions.file"
-        ) from None
     rows: list[QuestionRow] = []
     problems: list[str] = []
-    for number, line in enumerate(text.split("\n"), start=1):  # splitlines also cuts at U+2028, which JSON allows
-        if not line.strip():
-            continue
+    for raw in read_raw(path):
         try:
-            rows.append(QuestionRow.model_validate_json(line))
+            rows.append(
+                QuestionRow.model_validate_json(raw.fields)
+                if isinstance(raw.fields, str)
+                else QuestionRow.model_validate(raw.fields)
+            )
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            problems.append(f"line {number}: {where + ': ' if where else ''}{first['msg']}")
+            problems.append(f"{raw.place}: {where + ': ' if where else ''}{first['msg']}")
     seen: set[str] = set()
     problems += [f"id {row.id!r} stands twice" for row in rows if row.id in seen or seen.add(row.id)]  # type: ignore[func-returns-value]
     if problems:
         raise QuestionError(
             f"{path.name}: {len(problems)} row(s) are wrong",
             seen=_list(problems),
-            expected="one JSON object a line: id, question, reference, document, page, quote, and optionally key_facts",
+            expected="per question id, question, reference, document, page, quote, and optionally key_facts",
             hint="correct these lines",
         )
     return rows
 
 
-def _place(row: QuestionRow, document: Document | None, by_document: dict[str, list[Block]]) -> Question | str:
+def place_row(
+    row: QuestionRow, document: Document | None, by_document: Mapping[str, Sequence[Block]]
+) -> Question | str:
+    """A person's question at its quote; in words, why it has no place.
+
+    Args:
+        row: the question.
+        document: the one that it names; None: there is none.
+        by_document: per document id its blocks, in order.
+    """
     if document is None:
         return f"no document '{row.document}' in the corpus"
     if document.status != "read":
         return f"'{row.document}' could not be read: {document.reason}"
     blocks = by_document[document.doc_id]
-    page = page_span(blocks, row.page)
-    if page is None:
-        return f"page {row.page} of '{row.document}' has no text (it has {document.n_pages} pages)"
     text = BLOCK_SEPARATOR.join(block.text for block in blocks)
-    span = locate(row.quote, text, start=page[0], end=page[1])
+    region = (0, len(text)) if row.page is None else page_span(blocks, row.page)
+    if region is None:
+        return f"page {row.page} of '{row.document}' has no text (it has {document.n_pages} pages)"
+    span = locate(row.quote, text, start=region[0], end=region[1])
     if span is None:
-        return f"quote not on page {row.page} of '{row.document}': {row.quote[:80]!r}"
+        where = f"in '{row.document}'" if row.page is None else f"on page {row.page} of '{row.document}'"
+        return f"quote not {where}: {row.quote[:80]!r}"
+    if row.page is None and locate(row.quote, text, start=span[0] + 1, end=len(text)) is not None:
+        return f"quote more than once in '{row.document}', name its page: {row.quote[:80]!r}"
     return Question(
         question_id=row.id,
         split="test",
@@ -155,13 +188,18 @@ def _place(row: QuestionRow, document: Document | None, by_document: dict[str, l
         key_facts=row.key_facts,
         doc_id=document.doc_id,
         document=document.name,
-        page=row.page,
+        page=row.page or page_at(blocks, span[0]),
         start=span[0],
         end=span[1],
         quote=row.quote,
         section=section_at(blocks, span[0]),
         reference_source="person",
         kind=row.type,
+        tags=row.tags,
+        # It has a quote that supports its reference.
+        answerable=True,
+        evidence=row.evidence,
+        n_passages=row.n_passages,
     )
 
 

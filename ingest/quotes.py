@@ -69,6 +69,12 @@ def page_span(blocks: Sequence[Block], page: int) -> tuple[int, int] | None:
     return (here[0].start, here[-1].end) if here else None
 
 
+def page_at(blocks: Sequence[Block], start: int) -> int:
+    """The page of the block that an offset falls in, or before which it does; see `section_at`."""
+    at = bisect_right(blocks, start, key=lambda block: block.start) - 1
+    return blocks[max(at, 0)].page
+
+
 def section_at(blocks: Sequence[Block], start: int) -> tuple[str, ...]:
     """The section path of the block that an offset falls in; between two blocks, of the one before.
 

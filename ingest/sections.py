@@ -10,15 +10,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fourfold.ingest.pages import join_lines, words_of
+from fourfold.ingest.columns import union
+from fourfold.ingest.lines import join_lines
+from fourfold.ingest.pages import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
 
-    from fourfold.ingest.pages import Line, PageText
+    from fourfold.ingest.lines import Line
+    from fourfold.ingest.pages import PageText
+    from fourfold.types import BBox, BlockKind
 
 _MAX_TITLE_LINES = 4
 _MAX_LEVELS = 4  # of headings told by their size
@@ -35,12 +39,27 @@ _NO_HEADING = re.compile(r"(?:figure|fig\.|table|listing)\s*\d|[•▪◦‣o–
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """A heading or a paragraph, with the path of headings it stands under (a heading's ends with itself)."""
+    """What becomes one block, with the path of headings it stands under (a heading's ends with itself).
 
-    kind: Literal["heading", "text"]
+    `bbox` is around its lines, or around those of its first part if it goes on elsewhere; `page_last` is the page of
+    its last line. `starts` are the places of its lines that open a line of its text: a list's items.
+    """
+
+    kind: BlockKind
     page: int
+    page_last: int
     lines: tuple[Line, ...]
     section: tuple[str, ...]
+    bbox: BBox
+    starts: tuple[int, ...] = (0,)
+
+    def with_lines(self, lines: tuple[Line, ...]) -> Piece:
+        """A part of it."""
+        return replace(self, lines=lines, starts=(0,)).boxed()
+
+    def boxed(self) -> Piece:
+        """With the box around all of its lines."""
+        return replace(self, bbox=union([line.bbox for line in self.lines]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +123,8 @@ def without_number(title: str) -> str:
 def _body_size(rows: Sequence[_Row]) -> float:
     sizes: Counter[float] = Counter()
     for row in rows:
-        sizes[round(row.line.size * 2) / 2] += len(row.line.text)
+        if row.line.kind == "text":
+            sizes[round(row.line.size * 2) / 2] += len(row.line.text)
     return sizes.most_common(1)[0][0] if sizes else 0.0
 
 
@@ -118,7 +138,7 @@ def _by_outline(rows: Sequence[_Row], outline: Sequence[tuple[int, str, int]], *
     on_page: dict[int, list[int]] = {}
     for at, row in enumerate(rows):
         on_page.setdefault(row.page, []).append(at)
-    keys = [(_key(row.line.text), _key(without_number(row.line.text))) for row in rows]
+    keys = [_keys(row.line) for row in rows]
     path: list[tuple[int, str]] = []
     headings: list[_Heading] = []
     taken: set[int] = set()
@@ -145,6 +165,10 @@ def _by_outline(rows: Sequence[_Row], outline: Sequence[tuple[int, str, int]], *
     return headings
 
 
+def _keys(line: Line) -> tuple[str, str]:
+    return (_key(line.text), _key(without_number(line.text))) if line.kind == "text" else ("", "")
+
+
 def _matches(keys: Sequence[tuple[str, str]], places: Sequence[int], *, title: str) -> Iterator[tuple[int, int]]:
     """Runs of lines on one page that read as the title, with or without a number on either side."""
     wanted = {_key(title), _key(without_number(title))}
@@ -156,7 +180,7 @@ def _matches(keys: Sequence[tuple[str, str]], places: Sequence[int], *, title: s
                     break
                 text += keys[after][0]  # noqa: PLW2901
                 after += 1
-            if text in wanted:
+            if text and text in wanted:
                 yield first, after
                 break
 
@@ -199,6 +223,8 @@ def _by_type(rows: Sequence[_Row], body_size: float, *, words: Container[str]) -
 def _end_of_heading(rows: Sequence[_Row], first: int, *, body_size: float) -> int | None:
     """Where the heading that starts at `first` ends, if one does: larger lines, or bold ones that stand alone."""
     line = rows[first].line
+    if line.kind != "text":
+        return None
     larger = line.size >= 1.09 * body_size  # Word's third level is 12 points over 11
     starts_block = first == 0 or not _in_one_block(rows[first - 1], rows[first])
     if not (larger or line.bold) or not (starts_block or rows[first - 1].line.size < line.size):
@@ -250,12 +276,14 @@ def _pieces(rows: Sequence[_Row], headings: Sequence[_Heading]) -> Iterator[Piec
     at = 0
     while at < len(rows):
         heading = starts.get(at)
-        kind: Literal["heading", "text"] = "heading" if heading else "text"
+        kind: BlockKind = "heading" if heading else rows[at].line.kind
         after = heading.after if heading else at + 1
         section = heading.section if heading else section
         while not heading and after < len(rows) and after not in starts:
-            if not _in_one_block(rows[at], rows[after]):
+            if not _in_one_block(rows[at], rows[after]) or rows[after].line.kind != kind:
                 break
             after += 1
-        yield Piece(kind=kind, page=rows[at].page, lines=tuple(row.line for row in rows[at:after]), section=section)
+        lines = tuple(row.line for row in rows[at:after])
+        page, box = rows[at].page, union([line.bbox for line in lines])
+        yield Piece(kind=kind, page=page, page_last=rows[after - 1].page, lines=lines, section=section, bbox=box)
         at = after

@@ -18,25 +18,26 @@ _DENSE = "qdrant"
 _LEXICAL = "bm25"
 
 
-def build_index(folder: Path, chunks: Sequence[Chunk], embedder: Embedder) -> int:
+def build_index(folder: Path, chunks: Sequence[Chunk], embedder: Embedder) -> int | None:
     """Write both indexes under an empty folder.
 
     Returns:
-        The longest chunk, in the embedder's tokens.
+        The longest chunk, in the embedder's tokens; None where only a server can count them.
 
     Raises:
         StudyError: chunks so long that the embedder would not see their end.
     """
     texts = [chunk.text for chunk in chunks]
-    longest = max(embedder.count_tokens(texts))
-    if longest > embedder.max_tokens:
+    counts, limit = embedder.count_tokens(texts, kind="passage"), embedder.max_tokens
+    longest = None if counts is None else max(counts)
+    if longest is not None and limit is not None and longest > limit:
         raise StudyError(
             "chunks are longer than the embedder reads",
             seen=f"a chunk of {longest} of the embedder's tokens",
-            expected=f"at most {embedder.max_tokens}",
+            expected=f"at most {limit}",
             hint="lower index.chunk_tokens, or name an embedder with a longer input in index.embedder",
         )
-    vectors = embedder.embed(texts)
+    vectors = embedder.embed(texts, kind="passage")
     with DenseIndex(folder / _DENSE) as dense:
         dense.add(chunks, vectors)
     LexicalIndex.build(folder / _LEXICAL, chunks)
@@ -97,7 +98,7 @@ class OpenIndex:
         """The k best chunks of each (question id, question); see `retrieve`."""
         limit = min(settings.candidates, len(self._ids))
         texts = [text for _, text in questions]
-        by_dense = self._dense.search(self._embedder.embed(texts), limit)
+        by_dense = self._dense.search(self._embedder.embed(texts, kind="query"), limit)
         by_bm25 = [[self._ids[position] for position in found] for found in self._lexical.search(texts, limit)]
         rows: list[Retrieved] = []
         for (question_id, _), dense_ids, bm25_ids in zip(questions, by_dense, by_bm25, strict=True):

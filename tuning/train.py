@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from fourfold.digest import digest_of_file
+from fourfold.llm.load import load_base
 from fourfold.llm.quiet import quiet_transformers
-from fourfold.llm.torch_engine import load_base
 from fourfold.llm.weights import Weights
 from fourfold.study import ModelSettings, TuningSettings
 from fourfold.tuning.loss import IGNORED, answer_loss, require_plain_head

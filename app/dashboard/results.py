@@ -38,7 +38,7 @@ def newest_runs(runs: Path) -> tuple[FinishedRun, ...]:
     Raises:
         StoreError: the folder holds no store, one of another version, or no finished run.
     """
-    with _open_to_read(runs) as store:
+    with open_to_read(runs) as store:
         found = store.connection.execute(
             "SELECT max(run), study, finished_at FROM runs GROUP BY study ORDER BY max(run) DESC"
         ).fetchall()
@@ -53,7 +53,7 @@ def read_run(runs: Path, run: int) -> Report:
     Raises:
         StoreError: the run was made by another fourfold, or rows of it are gone.
     """
-    with _open_to_read(runs) as store:
+    with open_to_read(runs) as store:
         row = store.connection.execute("SELECT settings, results FROM runs WHERE run = ?", (run,)).fetchone()
         if row is None:
             raise _nothing_finished(runs, f"no run {run}")
@@ -91,7 +91,12 @@ class _ReadStore(Store):
 
 
 @contextmanager
-def _open_to_read(runs: Path) -> Iterator[Store]:
+def open_to_read(runs: Path) -> Iterator[Store]:
+    """The store of a working folder, which nothing can change through it.
+
+    Raises:
+        StoreError: no store, one of another version, or one that cannot be read.
+    """
     path = runs / "store.db"
     if not path.is_file():
         raise _nothing_finished(runs, "no store.db")

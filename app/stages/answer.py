@@ -138,7 +138,7 @@ def _answer(
         text=done.text if done else None,
         failure=completion.reason if isinstance(completion, Refusal) else None,
         n_prompt_tokens=done.n_prompt_tokens if done else 0,
-        n_answer_tokens=len(done.token_ids) if done else 0,
+        n_answer_tokens=done.n_answer_tokens if done else 0,
         mean_logprob=done.mean_logprob if done else None,
         finish_reason=done.finish_reason if done else None,
         chunk_ids=shown[0],

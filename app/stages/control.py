@@ -31,8 +31,8 @@ def control_inputs(context: Context) -> dict[str, str]:
     return {
         "control files": digest_of([digest_of_file(path) for path in find_pdfs(_folder(context))]),
         "control questions": digest_of(written),
-        "chunks": digest_of(context.study.index.model_dump(mode="json", exclude={"embedder"})),
-        "embedder": context.embedder_weights.digest,
+        "chunks": digest_of(context.chunk_settings),
+        "embedder": context.embedder_identity,
     }
 
 
@@ -84,7 +84,7 @@ def control_rows(context: Context, folder: Path, *, n_tokens: int) -> tuple[Sequ
     )
     shutil.rmtree(index)
     rows = build_rows(
-        context.engine,
+        context.student,
         generated.questions,
         contexts_of(retrieved, chunks),
         instructions=study.answer.instructions,

@@ -21,7 +21,7 @@ def _run(context: Context, folder: Path | None) -> Outcome:
     longest = build_index(folder, chunks, context.embedder)
     return Outcome(
         records=chunks,
-        content={"embedder": context.embedder_weights.digest},
+        content={"embedder": context.embedder_identity},
         summary={
             "n_chunks": len(chunks),
             "n_tokens": sum(chunk.n_tokens for chunk in chunks),
@@ -34,11 +34,11 @@ def _run(context: Context, folder: Path | None) -> Outcome:
 STAGE = Stage(
     name="index",
     version=1,
-    settings=lambda context: context.study.index.model_dump(mode="json", exclude={"embedder"}),
+    settings=lambda context: context.chunk_settings,
     inputs=lambda context: {
         "ingest": context.results["ingest"].digest,
         "tokenizer": context.weights.digest,
-        "embedder": context.embedder_weights.digest,
+        "embedder": context.embedder_identity,
     },
     run=_run,
     blob="discard",

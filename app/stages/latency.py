@@ -19,8 +19,8 @@ from fourfold.app.context import Context
 from fourfold.app.pipeline import Outcome, Stage
 from fourfold.app.stages.shots import choose_examples
 from fourfold.arms import ArmPlan, arms_of
-from fourfold.llm.generate import plan_batches
-from fourfold.llm.port import Adapter, RawCompletion, Sampling
+from fourfold.llm.generate import length_of, plan_batches, too_long
+from fourfold.llm.port import Adapter, Prompt, RawCompletion, Refusal, Sampling
 from fourfold.prompts import answer_chat
 from fourfold.retrieval.index import OpenIndex
 from fourfold.types import Arm, Latency, Question
@@ -53,14 +53,18 @@ class _Server:
                 concurrency=len(questions),
                 seconds=None,
                 retrieval_seconds=(retrieved - started) / len(questions) if plan.retrieves else None,
-                n_prompt_tokens=len(prompt),
+                n_prompt_tokens=prompt.n_tokens or 0,
                 n_answer_tokens=0,
-                failure=f"prompt of {len(prompt)} tokens: no room for an answer",
+                failure=answer.reason if isinstance(answer, Refusal) else None,
             )
-            if answer is not None:
-                share = 1 / sum(answer is not None for answer in answers)
-                n_tokens = len(answer.token_ids)
-                row = replace(row, seconds=(ended - started) * share, n_answer_tokens=n_tokens, failure=None)
+            if isinstance(answer, RawCompletion):
+                share = 1 / sum(isinstance(answer, RawCompletion) for answer in answers)
+                row = replace(
+                    row,
+                    seconds=(ended - started) * share,
+                    n_prompt_tokens=answer.n_prompt_tokens,
+                    n_answer_tokens=answer.n_answer_tokens,
+                )
             rows.append(row)
         return rows
 
@@ -74,26 +78,27 @@ class _Server:
 
     def _prompts(
         self, plan: ArmPlan, questions: Sequence[Question], contexts: Mapping[str, Sequence[str]]
-    ) -> list[tuple[int, ...]]:
+    ) -> list[Prompt]:
         instructions = self.context.study.answer.instructions
         examples = self.examples if plan.shots else ()
-        return self.context.engine.encode(
+        return self.context.engine.prepare(
             [answer_chat(instructions, q.question, contexts.get(q.question_id), examples) for q in questions]
         )
 
-    def _complete(self, plan: ArmPlan, prompts: Sequence[tuple[int, ...]]) -> list[RawCompletion | None]:
+    def _complete(self, plan: ArmPlan, prompts: Sequence[Prompt]) -> list[RawCompletion | Refusal]:
         """The engine itself: `generate` would take the answers from the store. As many at once as a batch may hold."""
         study, engine = self.context.study, self.context.engine
         sampling = Sampling(max_tokens=study.answer.max_tokens)
-        limit = engine.context_tokens - sampling.max_tokens
-        lengths = {str(at): len(prompt) for at, prompt in enumerate(prompts) if len(prompt) <= limit}
-        answers: list[RawCompletion | None] = [None] * len(prompts)
-        for keys in plan_batches(lengths, answer_tokens=sampling.max_tokens, batch_tokens=study.model.batch_tokens):
+        found: dict[int, RawCompletion | Refusal] = {}
+        for at, prompt in enumerate(prompts):
+            if (refusal := too_long(engine, prompt, sampling)) is not None:
+                found[at] = refusal
+        lengths = {str(at): length_of(prompt) for at, prompt in enumerate(prompts) if at not in found}
+        for keys in plan_batches(lengths, answer_tokens=sampling.max_tokens, batch_tokens=self.context.batch_tokens):
             places = [int(key) for key in keys]
             done = engine.complete([prompts[at] for at in places], sampling, self.adapters.get(plan.name))
-            for at, answer in zip(places, done, strict=True):
-                answers[at] = answer
-        return answers
+            found |= dict(zip(places, done, strict=True))
+        return [found[at] for at in range(len(prompts))]
 
 
 def draw_questions(questions: Sequence[Question], *, n: int, seed: int) -> list[Question]:
@@ -177,9 +182,11 @@ def _server(context: Context, plans: Sequence[ArmPlan], stack: ExitStack) -> _Se
         plan.name: context.adapters(plan.adapter)[context.study.tuning.seeds[0]] for plan in plans if plan.adapter
     }
     shots = choose_examples(context) if any(plan.shots for plan in plans) else ()
+    # The embedder itself: one that remembers vectors would be timed reading the store.
+    index = OpenIndex(context.index_folder, chunks, context.uncached_embedder) if retrieves else None
     return _Server(
         context=context,
-        index=stack.enter_context(OpenIndex(context.index_folder, chunks, context.embedder)) if retrieves else None,
+        index=None if index is None else stack.enter_context(index),
         texts={chunk.chunk_id: chunk.text for chunk in chunks},
         examples=[(example.question, example.reference) for example in shots],
         adapters=adapters,
@@ -197,7 +204,7 @@ def _settings(context: Context) -> dict[str, Any]:
         "shots": [study.answer.n_shots, study.answer.shots_seed] if any(plan.shots for plan in plans) else None,
         "retrieval": study.retrieval.model_dump(mode="json") if any(plan.retrieves for plan in plans) else None,
         "model": context.model_identity,
-        "batch_tokens": study.model.batch_tokens,
+        "batch_tokens": context.batch_tokens,
     }
 
 

@@ -55,6 +55,8 @@ def report_of(context: Context, rows: Rows) -> Report:
 
 def _base(context: Context) -> str:
     model = context.study.model
+    if model.endpoint is not None:
+        return f"{model.endpoint.model}, served by an OpenAI-compatible endpoint"
     rounding = "linear weights rounded to NF4 once, " if model.quantisation == "nf4" else ""
     return f"{context.weights.name}, {rounding}resident in {model.dtype}"
 

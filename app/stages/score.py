@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from fourfold.app.context import Context
 from fourfold.app.pipeline import Outcome, Stage
 from fourfold.arms import arms_of
 from fourfold.digest import digest_of
-from fourfold.evals.metrics import METRICS, is_refusal
+from fourfold.embed.port import Embedder
+from fourfold.evals.metrics import TEXT_METRICS, is_refusal
 from fourfold.evals.retrieval_metrics import score_retrieval
+from fourfold.evals.similarity import embedding_similarity
 from fourfold.study import Metric
 from fourfold.types import Answer, Arm, Chunk, Question, Retrieved, Score
 
 REFUSAL = "refusal"
+SIMILARITY: Metric = "embedding_similarity"
 
 
 def score_answers(answers: Iterable[Answer], questions: Sequence[Question], metrics: Sequence[Metric]) -> list[Score]:
-    """One row per answer and metric, and one for refusal. A failed answer has no value, with the failure as reason."""
+    """One row per answer and metric of its text, and one for refusal.
+
+    A failed answer has no value, with the failure as reason.
+    """
     by_id = {question.question_id: question for question in questions}
     scores = []
     for answer in answers:
         question = by_id[answer.question_id]
         values: dict[str, float | None] = dict.fromkeys([*metrics, REFUSAL])
         if answer.text is not None:
-            values = {metric: METRICS[metric](answer.text, question) for metric in metrics}
+            values = {metric: TEXT_METRICS[metric](answer.text, question) for metric in metrics}
             values[REFUSAL] = float(is_refusal(answer.text))
         scores += [
             Score(
@@ -39,6 +46,27 @@ def score_answers(answers: Iterable[Answer], questions: Sequence[Question], metr
             for name, value in values.items()
         ]
     return scores
+
+
+def score_similarity(answers: Sequence[Answer], questions: Sequence[Question], embedder: Embedder) -> list[Score]:
+    """The cosine of every answer and its reference; every text is embedded once."""
+    by_id = {question.question_id: question.reference for question in questions}
+    found = embedding_similarity(
+        [answer.text for answer in answers],
+        [by_id[answer.question_id] for answer in answers],
+        embed=lambda texts: embedder.embed(texts, kind="passage"),
+    )
+    return [
+        Score(
+            arm=answer.arm,
+            tuning_seed=answer.tuning_seed,
+            question_id=answer.question_id,
+            metric=SIMILARITY,
+            value=similarity.value,
+            reason=answer.failure or similarity.reason,
+        )
+        for answer, similarity in zip(answers, found, strict=True)
+    ]
 
 
 def score_retrieved(
@@ -66,21 +94,36 @@ def score_retrieved(
     return scores
 
 
+def score_by_metrics(context: Context, answers: Sequence[Answer], questions: Sequence[Question]) -> list[Score]:
+    """Every answer by every metric of the study."""
+    metrics = context.study.score.metrics
+    scores = score_answers(answers, questions, [metric for metric in metrics if metric != SIMILARITY])
+    if SIMILARITY in metrics:
+        scores += score_similarity(answers, questions, context.embedder)
+    return scores
+
+
 def _run(context: Context, _: Path | None) -> Outcome:
     questions = context.questions("test")
     key = context.results["answer"].key
     arms = [plan.name for plan in arms_of(context.study) if plan.retrieves]
-    scores = score_answers(context.store.read(Answer, key), questions, context.study.score.metrics)
+    scores = score_by_metrics(context, context.store.read(Answer, key), questions)
     if arms:
         retrieved = context.store.read(Retrieved, key)
         scores += score_retrieved(arms, retrieved, questions, context.chunks, k=context.study.retrieval.k)
     return Outcome(records=scores, content={}, summary={"n_scores": len(scores)})
 
 
+def _settings(context: Context) -> dict[str, Any]:
+    metrics = context.study.score.metrics
+    embedder = context.embedder_identity if SIMILARITY in metrics else None
+    return {"metrics": list(metrics), "embedder": embedder}
+
+
 STAGE = Stage(
     name="score",
-    version=1,
-    settings=lambda context: context.study.score.model_dump(mode="json"),
+    version=2,
+    settings=_settings,
     inputs=lambda context: {
         "answer": context.results["answer"].digest,
         "test questions": digest_of(context.questions("test")),

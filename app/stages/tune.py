@@ -57,7 +57,7 @@ def rows_of_corpus(context: Context, kind: AdapterKind) -> tuple[tuple[TuningRow
         settings=study.retrieval,
     )
     rows = build_rows(
-        context.engine,
+        context.student,
         questions,
         contexts_of(retrieved, context.chunks),
         instructions=study.answer.instructions,

@@ -21,7 +21,7 @@ def _answer(context: Context, _: Path | None) -> Outcome:
 
 def _score(context: Context, _: Path | None) -> Outcome:
     answers = context.store.read(Answer, context.results[ANSWER.name].key)
-    scores = score.score_answers(answers, context.questions("validation"), context.study.score.metrics)
+    scores = score.score_by_metrics(context, answers, context.questions("validation"))
     return Outcome(records=scores, content={}, summary={"n_scores": len(scores)})
 
 

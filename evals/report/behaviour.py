@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fourfold.arms import PLAN, arms_of
+from fourfold.evals.abstention import Abstention, score_abstention
 from fourfold.evals.attribution import ClassCount, ItemOutcome, attribute, count_classes
+from fourfold.evals.citations import CitationSummary, score_citations, summarise_citations
 from fourfold.evals.estimate import Estimate
 from fourfold.evals.known import Discovery, knowledge_discovery
 from fourfold.evals.metrics import is_refusal
@@ -32,6 +34,8 @@ class ArmBehaviour:
         distinct_2: distinct bigrams / bigrams of all answers, 0 to 1; higher is more diverse.
         discovery: shares of similar, somewhat similar and not similar answers to the questions whose fact stands in
             several documents.
+        abstention: precision and recall of its refusals.
+        citations: precision and recall of the contexts that its answers cite.
     """
 
     arm: str
@@ -40,6 +44,8 @@ class ArmBehaviour:
     words: Estimate
     distinct_2: Estimate
     discovery: Discovery
+    abstention: Abstention
+    citations: CitationSummary
 
 
 def describe_arms(  # noqa: PLR0913 (the tables that a report is made of)
@@ -64,6 +70,7 @@ def describe_arms(  # noqa: PLR0913 (the tables that a report is made of)
         shared: per question id, the other documents that hold its fact.
     """
     first = {(a.arm, a.question_id): a for a in reversed(answers)}
+    by_id = {chunk.chunk_id: chunk for chunk in chunks}
     text = {chunk.chunk_id: chunk.text for chunk in chunks}
     arms = [plan.name for plan in arms_of(study)]
     outcomes = [
@@ -88,6 +95,18 @@ def describe_arms(  # noqa: PLR0913 (the tables that a report is made of)
                 distinct_2=distinct_share([answer.text for answer in own], names, n=2),
                 discovery=knowledge_discovery(
                     {q.question_id: scores[q.question_id] for q in questions if shared[q.question_id]}, clusters
+                ),
+                abstention=score_abstention(
+                    [None if answer.text is None else is_refusal(answer.text) for answer in own],
+                    [question.answerable for question in questions],
+                    names,
+                ),
+                citations=summarise_citations(
+                    [
+                        score_citations(question, [by_id[chunk_id] for chunk_id in answer.chunk_ids], answer.cited)
+                        for question, answer in zip(questions, own, strict=True)
+                    ],
+                    names,
                 ),
             )
         )

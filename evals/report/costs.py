@@ -26,8 +26,9 @@ class StageUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """What the contestants cost. `ranking` is the cost a query that the verdict ranks them by."""
+    """What the contestants use and cost. `ranking` is the cost a query that the verdict ranks them by."""
 
+    uses: tuple[ArmUse, ...]
     ranking: Ranking
     bills: tuple[ArmCost, ...]
     latency: tuple[ArmLatency, ...]
@@ -46,11 +47,12 @@ def measure_costs(
         study: its prices and number of queries.
         answers: of the questions that the verdict rests on.
         latencies: of the latency stage; empty where the study has none.
-        stages: by name; looked at where the study has prices.
+        stages: by name; looked at where the study has prices or limits the time of tuning.
     """
     uses = [_use(study, arm, answers, latencies, stages) for arm in study.answer.arms]
     n_queries = study.verdict.n_queries
     return Costs(
+        uses=tuple(uses),
         ranking=rank_costs(uses, study.prices, n_queries=n_queries),
         bills=tuple(arm_cost(use, study.prices, n_queries=n_queries) for use in uses),
         latency=arm_latencies(latencies),
@@ -64,7 +66,7 @@ def _use(
     latencies: Sequence[Latency],
     stages: Mapping[str, StageUse],
 ) -> ArmUse:
-    if not has_prices(study.prices):
+    if not has_prices(study.prices) and study.verdict.constraints.max_tuning_hours is None:
         return measure_use(arm, answers, latencies)
     plan = PLAN[arm]
     tunes_on_contexts = plan.adapter is not None and study.tuning.with_context_share > 0

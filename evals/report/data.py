@@ -8,8 +8,11 @@ from typing import Any
 
 from fourfold.arms import Role
 from fourfold.evals.compare import PairedDifference
+from fourfold.evals.constraints import ConstraintCheck
 from fourfold.evals.estimate import Estimate
 from fourfold.evals.factorial import Factorial
+from fourfold.evals.power import Power
+from fourfold.evals.price_sensitivity import PriceSensitivity
 from fourfold.evals.report.behaviour import ArmBehaviour
 from fourfold.evals.report.costs import Costs
 from fourfold.evals.trade_off import Flip
@@ -40,12 +43,19 @@ class ArmSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmDifference:
-    """a − b on one metric, paired per question."""
+    """a − b on one metric, paired per question.
+
+    `p` is two-sided, of no difference; `p_adjusted` holds the false discovery rate over all such rows of the report
+    (Benjamini-Hochberg). `detectable` is the true difference that this study would find in 80 of 100 repetitions.
+    """
 
     a: str
     b: str
     metric: str
     paired: PairedDifference
+    p: float | None
+    p_adjusted: float | None
+    detectable: Power
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +135,7 @@ class Report:
     documents that were not tuned on, which the verdict leaves out. `base` names the weights that every arm answers on.
     `differences` are of every pair of contestants; `explained` of every tuned arm with what shows where its gain comes
     from: its format control, and adapters of one prompt form each. `by_metric` holds the winner, or None, that the same
-    rule would give on each metric.
+    rule would give on each metric. `not_recorded` are the strata that no question's record tells of.
     """
 
     study: str
@@ -144,9 +154,12 @@ class Report:
     pareto: tuple[str, ...]
     flips: tuple[Flip, ...]
     by_metric: tuple[tuple[str, str | None], ...]
+    constraints: tuple[ConstraintCheck, ...]
+    price_sensitivity: PriceSensitivity
     behaviour: tuple[ArmBehaviour, ...]
     factorial: Factorial
     strata: tuple[StratumSummary, ...]
+    not_recorded: tuple[str, ...]
     retrieval: Mapping[str, Estimate]
     documents: tuple[Document, ...]
     leaked: tuple[LeakedPair, ...]

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fourfold.evals.estimate import Estimate
 from fourfold.evals.report.data import Report
+from fourfold.evals.report.plots import break_even_plot, paired_differences, quality_against_cost
 from fourfold.evals.report.sentence import format_estimate
 
 
@@ -22,7 +23,13 @@ def render_html(report: Report) -> str:
     environment.filters["words"] = lambda name: str(name).replace("_", " ")
     environment.filters["number"] = _number
     environment.filters["json"] = _flat
-    page: str = environment.get_template("template.html.j2").render(report=report, bar=_bar, spread=_spread)
+    plots = {
+        "quality": quality_against_cost(report),
+        "differences": paired_differences(report),
+        "break_even": break_even_plot(report),
+    }
+    template = environment.get_template("template.html.j2")
+    page: str = template.render(report=report, plots=plots, bar=_bar, spread=_spread)
     return page
 
 

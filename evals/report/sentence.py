@@ -24,18 +24,25 @@ SEEDS_WANTED = 3
 
 
 def sentence(
-    verdict: Verdict, arms: Sequence[ArmSummary], study: StudySettings, explained: Sequence[ArmDifference]
+    verdict: Verdict,
+    arms: Sequence[ArmSummary],
+    study: StudySettings,
+    explained: Sequence[ArmDifference],
+    *,
+    reviewed: bool = True,
 ) -> str:
     """The answer to "retrieve, fine-tune, both or neither?", with the figures it rests on.
 
-    What limits it stands in the sentence itself, because a verdict is quoted without its caveats.
+    What limits it stands in the sentence itself, because a verdict is quoted without its caveats. `reviewed`: a person
+    wrote or accepted every test question.
     """
     primary = study.verdict.primary
     figures = ", ".join(
         f"{arm.arm} {format_estimate(arm.metrics[primary])}" for arm in arms if arm.role == "contestant"
     )
     advice = f"{ADVICE[verdict.winner].capitalize()}. " if verdict.winner else ""
-    limits = "".join(f" {limit}" for limit in (_format(verdict, primary, explained), _limits(study)) if limit)
+    unread = "" if reviewed else "Test questions generated, not reviewed."
+    limits = "".join(f" {limit}" for limit in (_format(verdict, primary, explained), _limits(study), unread) if limit)
     return f"{advice}{verdict.reason} {primary.replace('_', ' ').capitalize()}: {figures}.{limits}"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from fourfold.evals.estimate import Estimate
 from fourfold.evals.report.data import ArmDifference, ArmSummary, Report
 from fourfold.evals.report.sentence import format_estimate
-from fourfold.evals.report.terminal import _WIDTH, _columns
+from fourfold.evals.report.terminal import WIDTH, in_columns
 from fourfold.evals.selection import Choice, Trial
 from fourfold.evals.verdict import Verdict
 
@@ -125,9 +125,9 @@ def effort(choices: Sequence[Choice], n_validation: int) -> str:
 def render_sweep(report: SweepReport) -> str:
     """Verdict, every trial with the chosen ones marked, test results of the chosen ones."""
     lines = [f"fourfold · sweep of study {report.study}", ""]
-    lines += textwrap.wrap(report.sentence, _WIDTH)
+    lines += textwrap.wrap(report.sentence, WIDTH)
     for caveat in report.caveats:
-        lines += textwrap.wrap(caveat, _WIDTH, initial_indent="  · ", subsequent_indent="    ")
+        lines += textwrap.wrap(caveat, WIDTH, initial_indent="  · ", subsequent_indent="    ")
     metric = report.primary.replace("_", " ")
     lines += ["", f"{metric} on {report.n_validation} validation question(s), failed counted as wrong; > chosen", ""]
     changes = {point.number: " ".join(point.changes) for point in report.points}
@@ -143,16 +143,16 @@ def render_sweep(report: SweepReport) -> str:
             for trial in report.trials
             if trial.arm == arm
         ]
-    lines += _columns(table)
+    lines += in_columns(table)
     lines += ["", f"{metric} on {report.n_questions} test questions, each arm as chosen", ""]
     table = [["arm", "point", "settings", metric, "tokens"]]
     for chosen in report.chosen:
         settings = " ".join(chosen.changes)
         arm, point = chosen.choice.arm, str(chosen.choice.point)
         table.append([arm, point, settings, format_estimate(chosen.test), _number(chosen.tokens)])
-    lines += _columns(table)
+    lines += in_columns(table)
     lines += ["", f"paired differences, {metric}, test questions", ""]
-    lines += _columns(
+    lines += in_columns(
         [
             [f"{d.a} − {d.b}", format_estimate(d.paired.difference, signed=True)]
             for d in report.differences

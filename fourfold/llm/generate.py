@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fourfold.digest import digest_of
-from fourfold.llm.port import Adapter, Chat, Completion, Engine, RawCompletion, Refusal, Sampling
+from fourfold.llm.port import Adapter, Chat, Completion, Engine, Prompt, RawCompletion, Refusal, Sampling
 from fourfold.store import Store
 
 Progress = Callable[[int, int], None]
@@ -42,21 +42,31 @@ def generate(
 ) -> list[Completion | Refusal]:
     """Complete every chat, in order.
 
-    Prompts that leave no room for `sampling.max_tokens` in the model's context are refused one by one.
+    Prompts that leave no room for `sampling.max_tokens` in the model's context are refused one by one. What the engine
+    refuses is not stored: the next run asks again.
     """
-    prompts = engine.encode(chats)
-    limit = engine.context_tokens - sampling.max_tokens
+    prompts = engine.prepare(chats)
     identity = {**engine.identity, "adapter": adapter.digest if adapter else "", "max_tokens": sampling.max_tokens}
-    keys = [digest_of([identity, prompt]) for prompt in prompts]
-    wanted = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if len(prompt) <= limit}
-    _run_missing(store, engine, wanted, sampling=sampling, adapter=adapter, run=run)
-    found = _read(store, wanted)
-    return [
-        found[key]
-        if key in found
-        else Refusal(reason=f"prompt of {len(prompt)} tokens, limit {limit} with an answer of {sampling.max_tokens}")
+    keys = [digest_of([identity, prompt.chat if prompt.token_ids is None else prompt.token_ids]) for prompt in prompts]
+    refused = {
+        key: refusal
         for key, prompt in zip(keys, prompts, strict=True)
-    ]
+        if (refusal := too_long(engine, prompt, sampling)) is not None
+    }
+    wanted = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in refused}
+    refused |= _run_missing(store, engine, wanted, sampling=sampling, adapter=adapter, run=run)
+    found = _read(store, [key for key in wanted if key not in refused])
+    return [refused[key] if key in refused else found[key] for key in keys]
+
+
+def too_long(engine: Engine, prompt: Prompt, sampling: Sampling) -> Refusal | None:
+    """Why a prompt leaves no room for its answer; None where it does, or where only the server knows."""
+    if engine.context_tokens is None or prompt.n_tokens is None:
+        return None
+    limit = engine.context_tokens - sampling.max_tokens
+    if prompt.n_tokens <= limit:
+        return None
+    return Refusal(reason=f"prompt of {prompt.n_tokens} tokens, limit {limit} with an answer of {sampling.max_tokens}")
 
 
 def plan_batches(lengths: Mapping[str, int], *, answer_tokens: int, batch_tokens: int) -> list[list[str]]:
@@ -81,31 +91,44 @@ def plan_batches(lengths: Mapping[str, int], *, answer_tokens: int, batch_tokens
 def _run_missing(
     store: Store,
     engine: Engine,
-    wanted: Mapping[str, tuple[int, ...]],
+    wanted: Mapping[str, Prompt],
     *,
     sampling: Sampling,
     adapter: Adapter | None,
     run: GenerationRun,
-) -> None:
+) -> dict[str, Refusal]:
     plan = digest_of([sorted(wanted), run.batch_tokens])
-    lengths = {key: len(prompt) for key, prompt in wanted.items()}
+    lengths = {key: length_of(prompt) for key, prompt in wanted.items()}
     batches = _plan(store, plan, lengths, answer_tokens=sampling.max_tokens, batch_tokens=run.batch_tokens)
     n_missing = sum(len(requests) for requests, done in batches if not done)
     run.n_cached += len(wanted) - n_missing
     n_done = len(wanted) - n_missing
     run.progress(n_done, len(wanted))
+    refused: dict[str, Refusal] = {}
     for number, (requests, done) in enumerate(batches):
         if done:
             continue
         started = time.perf_counter()
         completions = engine.complete([wanted[key] for key in requests], sampling, adapter)
         seconds = (time.perf_counter() - started) / len(requests)
-        _store_batch(store, (plan, number), [
-            (key, len(wanted[key]), completion, seconds) for key, completion in zip(requests, completions, strict=True)
-        ], run.provenance)  # fmt: skip
-        run.n_generated += len(requests)
+        rows: list[tuple[str, RawCompletion, float]] = []
+        for key, completion in zip(requests, completions, strict=True):
+            if isinstance(completion, Refusal):
+                refused[key] = completion
+            else:
+                rows.append((key, completion, seconds))
+        _store_batch(store, (plan, number), rows, run.provenance, whole=len(rows) == len(requests))
+        run.n_generated += len(rows)
         n_done += len(requests)
         run.progress(n_done, len(wanted))
+    return refused
+
+
+def length_of(prompt: Prompt) -> int:
+    """Tokens a batch must hold for a prompt; of one that a server reads, a quarter of its characters."""
+    if prompt.n_tokens is not None:
+        return prompt.n_tokens
+    return sum(len(message.content) for message in prompt.chat) // 4
 
 
 def _plan(
@@ -130,48 +153,54 @@ def _plan(
 def _store_batch(
     store: Store,
     batch: tuple[str, int],
-    rows: Sequence[tuple[str, int, RawCompletion, float]],
+    rows: Sequence[tuple[str, RawCompletion, float]],
     provenance: Mapping[str, Any],
+    *,
+    whole: bool,
 ) -> None:
     text = json.dumps(provenance, sort_keys=True)
     with store.transaction() as db:
         # IGNORE: a generation never changes once stored, so that every row that names it can be traced.
         db.executemany(
-            "INSERT OR IGNORE INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO generations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     key,
                     raw.text,
                     json.dumps(raw.token_ids),
-                    n_prompt_tokens,
+                    raw.n_prompt_tokens,
+                    raw.n_answer_tokens,
                     sum(raw.logprobs) / len(raw.logprobs) if raw.logprobs else None,
                     raw.finish_reason,
                     seconds,
                     text,
                 )
-                for key, n_prompt_tokens, raw, seconds in rows
+                for key, raw, seconds in rows
             ],
         )
-        db.execute("UPDATE batches SET done = 1 WHERE plan = ? AND batch = ?", batch)
+        if whole:
+            db.execute("UPDATE batches SET done = 1 WHERE plan = ? AND batch = ?", batch)
 
 
 def _stored_keys(db: sqlite3.Connection, keys: Mapping[str, object]) -> set[str]:
     return {key for key in keys if db.execute("SELECT 1 FROM generations WHERE key = ?", (key,)).fetchone()}
 
 
-def _read(store: Store, keys: Mapping[str, object]) -> dict[str, Completion]:
+def _read(store: Store, keys: Sequence[str]) -> dict[str, Completion]:
     found = {}
     for key in keys:
-        text, token_ids, n_prompt_tokens, mean_logprob, finish_reason, seconds = store.connection.execute(
-            "SELECT text, token_ids, n_prompt_tokens, mean_logprob, finish_reason, seconds FROM generations "
-            "WHERE key = ?",
+        text, ids, n_prompt_tokens, n_answer_tokens, mean_logprob, finish_reason, seconds = store.connection.execute(
+            "SELECT text, token_ids, n_prompt_tokens, n_answer_tokens, mean_logprob, finish_reason, seconds "
+            "FROM generations WHERE key = ?",
             (key,),
         ).fetchone()
+        token_ids = json.loads(ids)
         found[key] = Completion(
             key=key,
             text=text,
-            token_ids=tuple(json.loads(token_ids)),
+            token_ids=None if token_ids is None else tuple(token_ids),
             n_prompt_tokens=n_prompt_tokens,
+            n_answer_tokens=n_answer_tokens,
             mean_logprob=mean_logprob,
             finish_reason=finish_reason,
             seconds=seconds,

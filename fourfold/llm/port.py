@@ -20,8 +20,24 @@ Chat = tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A chat as an engine takes it.
+
+    `token_ids` holds the assistant's turn opened; None where only a server knows its tokenizer.
+    """
+
+    chat: Chat = ()
+    token_ids: tuple[int, ...] | None = None
+
+    @property
+    def n_tokens(self) -> int | None:
+        """Its length; None where it is not known before the server has read it."""
+        return None if self.token_ids is None else len(self.token_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How to decode: greedy, at most `max_tokens` tokens."""
+    """How to decode: at most `max_tokens` tokens, greedily."""
 
     max_tokens: int
 
@@ -38,14 +54,16 @@ class Adapter:
 class Completion:
     """What a model wrote for one prompt.
 
-    `token_ids` includes the end token where one was written (`finish_reason` "stop"). `mean_logprob` is natural, over
-    `token_ids`; None where nothing was written. `seconds` is the batch's wall time divided by its rows.
+    `n_answer_tokens` counts the end token where one was written (`finish_reason` "stop"). `token_ids` are these tokens;
+    None where a server does not tell them. `mean_logprob` is natural, over the answer's tokens; None where nothing was
+    written or a server does not tell. `seconds` is the batch's wall time divided by its rows.
     """
 
     key: str
     text: str
-    token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...] | None
     n_prompt_tokens: int
+    n_answer_tokens: int
     mean_logprob: float | None
     finish_reason: Literal["stop", "length"]
     seconds: float
@@ -69,23 +87,51 @@ class Engine(Protocol):
         """
 
     @property
-    def context_tokens(self) -> int:
-        """The longest prompt and answer together, tokens."""
+    def context_tokens(self) -> int | None:
+        """The longest prompt and answer together, tokens; None where only a server knows."""
 
-    def encode(self, chats: Sequence[Chat]) -> list[tuple[int, ...]]:
-        """Token ids of each prompt, the turn of the assistant opened."""
+    def prepare(self, chats: Sequence[Chat]) -> list[Prompt]:
+        """Each chat as this engine takes it."""
 
     def complete(
-        self, prompts: Sequence[tuple[int, ...]], sampling: Sampling, adapter: Adapter | None
-    ) -> list[RawCompletion]:
-        """One batch, decoded together."""
+        self, prompts: Sequence[Prompt], sampling: Sampling, adapter: Adapter | None
+    ) -> Sequence[RawCompletion | Refusal]:
+        """One batch, in order: an answer, or why there is none."""
+
+    def score(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]], adapter: Adapter | None
+    ) -> Sequence[tuple[Scored, ...]]:
+        """Log-probabilities of each prompt's own continuations, in order.
+
+        Raises:
+            ModelError: this engine cannot tell them.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawCompletion:
-    """An engine's output for one prompt: `token_ids` and `logprobs` of equal length, end token included."""
+    """An engine's output for one prompt.
+
+    `token_ids` and `logprobs` (natural) are of equal length, end token included, `n_answer_tokens` of them; each None
+    where a server does not tell.
+    """
 
     text: str
+    token_ids: tuple[int, ...] | None
+    logprobs: tuple[float, ...] | None
+    n_prompt_tokens: int
+    n_answer_tokens: int
+    finish_reason: Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What a model thinks of one continuation of a prompt.
+
+    Of equal length: its `token_ids`, their natural `logprobs` given prompt and earlier tokens, and `spans`, the
+    characters [start, end) of the continuation that each token stands for.
+    """
+
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
-    finish_reason: Literal["stop", "length"]
+    spans: tuple[tuple[int, int], ...]

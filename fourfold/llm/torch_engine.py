@@ -1,28 +1,36 @@
-"""The torch engine: transformers weights in process, length-sorted batches decoded greedily.
+"""The torch engine: transformers weights in process, decoded greedily in batches that share what they begin with.
 
-Adapters are PEFT folders, loaded beside the base and switched per batch; the base answers with none active.
+Adapters are PEFT folders, loaded beside the base and switched per batch; the base answers with none active. Models
+whose attention cannot run over ragged rows, and rows longer than a model's sliding window, are answered by
+transformers' own `generate`.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
 from fourfold.errors import ModelError
-from fourfold.llm.nf4 import round_to_nf4
-from fourfold.llm.port import Adapter, Chat, RawCompletion, Sampling
-from fourfold.llm.quiet import quiet_transformers
+from fourfold.llm.adapters import Adapters
+from fourfold.llm.attention import why_not, window_of
+from fourfold.llm.load import load_base, load_config, load_tokenizer
+from fourfold.llm.memory import halving
+from fourfold.llm.port import Adapter, Chat, Prompt, RawCompletion, Sampling, Scored
+from fourfold.llm.prefix import TokenIds
 from fourfold.llm.weights import Weights, ensure_converted, read_config
 from fourfold.study import ModelSettings
 
 if TYPE_CHECKING:
-    import torch
+    from fourfold.llm.decode import Written
 
+_LOG = logging.getLogger(__name__)
 # Part of every generation's key: raise when the same request would be answered with other tokens.
-ENGINE = "torch-2"
+ENGINE = "torch-4"
+PLAIN_ENGINE = "torch-generate-4"
 
 
 class TorchEngine:
@@ -38,16 +46,14 @@ class TorchEngine:
         self.weights = weights
         self.settings = settings
         self.device = device
-        self._tokenizer: Any = None
-        self._model: Any = None
+        self._adapters: Adapters | None = None
         self._end_ids: frozenset[int] = frozenset()
-        self._adapters: set[str] = set()
 
     @property
     def identity(self) -> Mapping[str, str]:
         """What a generation depends on beside its prompt and adapter. The tokenizer is part of the weights' digest."""
         return {
-            "engine": ENGINE,
+            "engine": ENGINE if self._why_not is None else PLAIN_ENGINE,
             "weights": self.weights.digest,
             "quantisation": self.settings.quantisation,
             "dtype": self.settings.dtype,
@@ -74,35 +80,14 @@ class TorchEngine:
             hint="name another model in the study file",
         )
 
-    @property
+    @functools.cached_property
     def tokenizer(self) -> Any:
         """The tokenizer, padding on the left.
 
         Raises:
             ModelError: it cannot be read, or has no chat template or no end token.
         """
-        if self._tokenizer is None:
-            ensure_converted(self.weights)
-            with quiet_transformers():
-                from transformers import AutoTokenizer
-
-                try:
-                    tokenizer = AutoTokenizer.from_pretrained(
-                        self.weights.folder, padding_side="left", local_files_only=True
-                    )
-                except (ValueError, OSError, LookupError) as error:
-                    _refuse(self.weights, error, expected="a tokenizer.json that transformers reads")
-            if not tokenizer.chat_template or tokenizer.eos_token_id is None:
-                raise ModelError(
-                    "the model cannot be used for chat",
-                    seen=f"{self.weights.name}: no {'end token' if tokenizer.chat_template else 'chat template'}",
-                    expected="an instruction-tuned model with a chat template and an end token",
-                    hint="name the '-Instruct' or '-it' form of the model",
-                )
-            if tokenizer.pad_token_id is None:
-                tokenizer.pad_token = tokenizer.eos_token
-            self._tokenizer = tokenizer
-        return self._tokenizer
+        return load_tokenizer(self.weights)
 
     def render(self, chat: Chat) -> str:
         """The prompt's text, the assistant's turn opened.
@@ -131,155 +116,126 @@ class TorchEngine:
         # A prompt that is too long is refused by `generate`; the tokenizer need not warn of it.
         return [tuple(ids) for ids in self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
 
+    def prepare(self, chats: Sequence[Chat]) -> list[Prompt]:
+        """Each chat with its token ids."""
+        return [Prompt(chat=chat, token_ids=ids) for chat, ids in zip(chats, self.encode(chats), strict=True)]
+
     def load(self) -> Any:
-        """The base model (a transformers model, or the PEFT model around it once an adapter was used)."""
-        if self._model is None:
-            self._model = load_base(self.weights, self.settings, device=self.device)
+        """The base model, a transformers model; once an adapter was used it holds PEFT's layers."""
+        return self._loaded().base
+
+    def complete(self, prompts: Sequence[Prompt], sampling: Sampling, adapter: Adapter | None) -> list[RawCompletion]:
+        """One batch, decoded greedily together; in halves where memory does not hold it.
+
+        Raises:
+            ModelError: the adapter cannot be loaded, or a single prompt does not fit into memory.
+        """
+        from fourfold.llm.decode import decode
+        from fourfold.llm.plain import generate
+
+        adapters, max_tokens = self._loaded(), sampling.max_tokens
+
+        def ragged(rows: Sequence[TokenIds]) -> list[RawCompletion]:
+            written = decode(adapters.base, rows, max_tokens=max_tokens, end_ids=self._end_ids)
+            return [self._completion(len(ids), one) for ids, one in zip(rows, written, strict=True)]
+
+        def plain(rows: Sequence[TokenIds]) -> list[RawCompletion]:
+            written = generate(
+                adapters.base, rows, max_tokens=max_tokens, end_ids=self._end_ids, tokenizer=self.tokenizer
+            )
+            return [self._completion(len(ids), one) for ids, one in zip(rows, written, strict=True)]
+
+        rows = [_ids(prompt) for prompt in prompts]
+        fits = [self._is_ragged(len(ids) + max_tokens) for ids in rows]
+        with adapters.active(adapter):
+            some = iter(halving(ragged, [ids for ids, fit in zip(rows, fits, strict=True) if fit]))
+            others = iter(halving(plain, [ids for ids, fit in zip(rows, fits, strict=True) if not fit]))
+        return [next(some if fit else others) for fit in fits]
+
+    def score(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]], adapter: Adapter | None
+    ) -> list[tuple[Scored, ...]]:
+        """Log-probabilities of each prompt's own continuations, in order.
+
+        A continuation is tokenised by itself, without special tokens, and appended to the prompt's tokens.
+
+        Raises:
+            ModelError: the adapter cannot be loaded, or a single prompt does not fit into memory.
+        """
+        from fourfold.llm import plain, score
+
+        adapters = self._loaded()
+        coded = [self._continuations(texts) for texts in continuations]
+        rows = [(_ids(prompt), [ids for ids, _ in of_row]) for prompt, of_row in zip(prompts, coded, strict=True)]
+        longest = max((len(ids) + max(map(len, of_row), default=0) for ids, of_row in rows), default=0)
+        by = score.score if self._is_ragged(longest) else plain.score
+        with adapters.active(adapter):
+            found = halving(
+                lambda some: by(adapters.base, [ids for ids, _ in some], [of_row for _, of_row in some]), rows
+            )
+        return [
+            tuple(
+                Scored(token_ids=ids, logprobs=tuple(logprobs), spans=spans)
+                for (ids, spans), logprobs in zip(of_row, logprobs_of_row, strict=True)
+            )
+            for of_row, logprobs_of_row in zip(coded, found, strict=True)
+        ]
+
+    def _continuations(self, texts: Sequence[str]) -> list[tuple[TokenIds, tuple[tuple[int, int], ...]]]:
+        if not texts:
+            return []
+        coded = self.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        return [
+            (tuple(ids), tuple((start, end) for start, end in spans))
+            for ids, spans in zip(coded["input_ids"], coded["offset_mapping"], strict=True)
+        ]
+
+    def _loaded(self) -> Adapters:
+        if self._adapters is None:
+            base = load_base(self.weights, self.settings, device=self.device)
             # Torch multiplies differently for weights that want gradients, and PEFT freezes them with the first
             # adapter: without this the base would answer otherwise after it than before.
-            self._model.requires_grad_(False)
-            # Of a prompt only the last position goes through the head, as a strided slice; torch would multiply it row
-            # by row with a copy of the head for each: 3.4 GB for 60 rows of SmolLM2-135M.
-            self._model.get_output_embeddings().register_forward_pre_hook(lambda _, args: (args[0].contiguous(),))
-            self._end_ids = _end_ids(self.tokenizer.eos_token_id, self._model.generation_config.eos_token_id)
-        return self._model
+            base.requires_grad_(False)
+            # Of a padded prompt only the last position goes through the head, as a strided slice; torch would multiply
+            # it row by row with a copy of the head for each: 3.4 GB for 60 rows of SmolLM2-135M.
+            base.get_output_embeddings().register_forward_pre_hook(lambda _, args: (args[0].contiguous(),))
+            self._end_ids = _end_ids(self.tokenizer.eos_token_id, base.generation_config.eos_token_id)
+            self._adapters = Adapters(base, self.weights.name)
+            if self._why_not is not None:
+                _LOG.warning("%s is answered by transformers' generate: %s", self.weights.name, self._why_not)
+        return self._adapters
 
-    def complete(
-        self, prompts: Sequence[tuple[int, ...]], sampling: Sampling, adapter: Adapter | None
-    ) -> list[RawCompletion]:
-        """One batch, decoded greedily together."""
-        import torch
+    @functools.cached_property
+    def _config(self) -> Any:
+        return load_config(self.weights)
 
-        tokenizer = self.tokenizer
-        self.load()
-        padded = tokenizer.pad({"input_ids": [list(prompt) for prompt in prompts]}, return_tensors="pt").to(self.device)
-        width = padded["input_ids"].shape[1]
-        steps: list[torch.Tensor] = []
+    @functools.cached_property
+    def _why_not(self) -> str | None:
+        """Why the model cannot run over ragged rows; None where it can."""
+        return why_not(self._config)
 
-        def note(_written: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-            # Kept as one number a row: the logits of a whole batch would be gigabytes.
-            steps.append(_greedy_logprob(logits))
-            return logits
+    def _is_ragged(self, n_tokens: int) -> bool:
+        """Whether a row of this length, answer included, is answered over ragged rows: a rule of the row alone."""
+        window = window_of(self._config)
+        return self._why_not is None and (window is None or n_tokens <= window)
 
-        with torch.inference_mode(), self._activate(adapter):
-            # _activate may have wrapped the model, so it is read only now.
-            sequences = self._model.generate(
-                **padded,
-                max_new_tokens=sampling.max_tokens,
-                do_sample=False,
-                logits_processor=[note],
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=sorted(self._end_ids),
-            )
-        written = sequences[:, width:]
-        logprobs = torch.stack(steps, dim=1)
-        return [self._row(ids, row) for ids, row in zip(written.tolist(), logprobs.tolist(), strict=True)]
-
-    def _row(self, ids: list[int], logprobs: list[float]) -> RawCompletion:
-        ends = [at for at, token in enumerate(ids, start=1) if token in self._end_ids]
-        stopped = bool(ends)
-        length = ends[0] if ends else len(ids)
+    def _completion(self, n_prompt_tokens: int, written: Written) -> RawCompletion:
         return RawCompletion(
-            text=self.tokenizer.decode(ids[:length], skip_special_tokens=True).strip(),
-            token_ids=tuple(ids[:length]),
-            logprobs=tuple(logprobs[:length]),
-            finish_reason="stop" if stopped else "length",
+            text=self.tokenizer.decode(written.token_ids, skip_special_tokens=True).strip(),
+            token_ids=tuple(written.token_ids),
+            logprobs=tuple(written.logprobs),
+            n_prompt_tokens=n_prompt_tokens,
+            n_answer_tokens=len(written.token_ids),
+            finish_reason="stop" if written.token_ids[-1] in self._end_ids else "length",
         )
 
-    def _activate(self, adapter: Adapter | None) -> AbstractContextManager[object]:
-        if adapter is None:
-            disabled: AbstractContextManager[object] = (
-                self._model.disable_adapter() if self._adapters else nullcontext()
-            )
-            return disabled
-        name = adapter.digest[:16]
-        if name not in self._adapters:
-            self._load_adapter(adapter, name)
-        self._model.set_adapter(name)
-        return nullcontext()
 
-    def _load_adapter(self, adapter: Adapter, name: str) -> None:
-        with quiet_transformers():
-            from peft import PeftModel
-
-            try:
-                if self._adapters:
-                    self._model.load_adapter(adapter.folder, adapter_name=name)
-                else:
-                    self._model = PeftModel.from_pretrained(self._model, adapter.folder, adapter_name=name)
-            except (ValueError, OSError, RuntimeError) as error:
-                raise ModelError(
-                    "the adapter cannot be loaded",
-                    seen=f"{adapter.folder}: {' '.join(str(error).split())[:300]}",
-                    expected=f"a PEFT adapter of {self.weights.name}",
-                    hint="remove that folder and run the study again: it is tuned anew",
-                ) from error
-        self._adapters.add(name)
-        self._model.eval()
-
-
-def load_base(weights: Weights, settings: ModelSettings, *, device: str) -> Any:
-    """The base model that every arm trains and answers on: resident, rounded to NF4 where the study says so.
-
-    It decodes greedily and plainly: of the generation settings that come with a model only the end tokens are kept,
-    so that no repetition penalty or the like stands between two models.
-
-    Raises:
-        ModelError: transformers cannot load it, its files lack weights, or nothing of it can be rounded.
-    """
-    import torch
-    from safetensors import SafetensorError
-
-    ensure_converted(weights)
-    with quiet_transformers():
-        from transformers import AutoModelForCausalLM, GenerationConfig
-
-        try:
-            model, found = AutoModelForCausalLM.from_pretrained(
-                weights.folder,
-                dtype=getattr(torch, settings.dtype),
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        except (ValueError, OSError, RuntimeError, ImportError, SafetensorError) as error:
-            _refuse(weights, error, expected="a causal language model that transformers knows, as safetensors")
-        if found["missing_keys"]:
-            # transformers fills them with random numbers.
-            missing = sorted(found["missing_keys"])
-            _refuse(
-                weights,
-                f"{len(missing)} weight(s) are missing, {missing[0]} among them",
-                expected="files with every weight that config.json asks for",
-            )
-        model.generation_config = GenerationConfig(eos_token_id=model.generation_config.eos_token_id)
-        if settings.quantisation == "nf4" and round_to_nf4(model) == 0:
-            raise ModelError(
-                "the model cannot be rounded to NF4",
-                seen=f"{weights.name}: no torch.nn.Linear beside its output head",
-                expected="a model made of linear layers",
-                hint="set model.quantisation to none, or name another model",
-            )
-    return model.to(device).eval()
+def _ids(prompt: Prompt) -> tuple[int, ...]:
+    assert prompt.token_ids is not None, "prepared by another engine"
+    return prompt.token_ids
 
 
 def _end_ids(of_tokenizer: int, of_model: int | list[int] | None) -> frozenset[int]:
     """Tokens that end an answer: a chat model may end a turn with another one than its text (Gemma, Llama 3)."""
     others = of_model if isinstance(of_model, list) else [of_model]
     return frozenset({of_tokenizer, *(token for token in others if token is not None)})
-
-
-def _refuse(weights: Weights, error: object, *, expected: str) -> Never:
-    raise ModelError(
-        "the model cannot be loaded",
-        seen=f"{weights.name}: {' '.join(str(error).split())[:300]}",
-        expected=expected,
-        hint="name another model in the study file",
-    ) from (error if isinstance(error, Exception) else None)
-
-
-def _greedy_logprob(logits: torch.Tensor) -> torch.Tensor:
-    """Natural log-probabilities [B] of the likeliest ids, which greedy decoding writes, under logits [B, V]."""
-    wide = logits.float()
-    return wide.amax(dim=1) - wide.logsumexp(dim=1)

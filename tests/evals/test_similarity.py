@@ -47,13 +47,16 @@ def test_rounding_does_not_lift_it_above_1() -> None:
     ("answer", "reference", "reason"),
     [
         (None, "east", "no answer"),
-        ("", "east", "the answer is empty"),
-        (" \n", "east", "the answer is empty"),
         ("east", " ", "the reference is empty"),
     ],
 )
 def test_what_has_no_text_has_no_similarity(answer: str | None, reference: str, reason: str) -> None:
     assert only(answer, reference) == Similarity(value=None, reason=reason)
+
+
+@pytest.mark.parametrize("answer", ["", " \n"])
+def test_an_answer_that_says_nothing_is_not_similar(answer: str) -> None:
+    assert only(answer, "east") == Similarity(value=0.0, reason=None)
 
 
 def test_results_keep_the_order_and_each_text_is_embedded_once() -> None:

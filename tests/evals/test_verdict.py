@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from fourfold.errors import FairnessError, InputError
-from fourfold.evals.verdict import ArmResults, decide
+from fourfold.evals.verdict import ArmResults, decide, winner_of
 
 Scores = dict[str, float | None]
 ARMS = ["base", "rag", "tuned", "tuned + rag"]
@@ -55,6 +55,26 @@ def test_the_cheapest_arm_that_is_not_worse_wins(shares: list[float], winner: st
     assert set(ARMS[: ARMS.index(winner)]) <= set(verdict.finished.excluded)
     assert verdict.reason.startswith(f"{winner} is the cheapest arm")
     assert (verdict.n_needed, verdict.n_needed_reason) == (None, "decided")
+
+
+@pytest.mark.parametrize(
+    ("order", "qualified", "excluded", "winner"),
+    [
+        ("ab", "ab", "", "a"),
+        ("ba", "ab", "", "b"),
+        ("ab", "b", "a", "b"),
+        # The cheaper arm is neither shown not worse nor excluded: nothing wins, not even the qualified one.
+        ("ab", "b", "", None),
+        ("abc", "c", "ab", "c"),
+        ("abc", "c", "a", None),
+        ("ab", "", "ab", None),
+        ("", "", "", None),
+    ],
+)
+def test_the_cheapest_qualified_arm_wins_only_if_every_cheaper_one_is_excluded(
+    order: str, qualified: str, excluded: str, winner: str | None
+) -> None:
+    assert winner_of(list(order), qualified=set(qualified), excluded=set(excluded)) == winner
 
 
 def test_cost_not_the_order_given_says_which_arm_is_cheapest() -> None:

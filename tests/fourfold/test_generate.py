@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fourfold.llm.generate import GenerationRun, generate, plan_batches
-from fourfold.llm.port import Adapter, Chat, Completion, Message, RawCompletion, Refusal, Sampling
+from fourfold.llm.port import Adapter, Chat, Completion, Message, Prompt, RawCompletion, Refusal, Sampling, Scored
 from fourfold.store import Store
 
 CONTEXT = 100
@@ -29,25 +29,31 @@ class FakeEngine:
     def context_tokens(self) -> int:
         return CONTEXT
 
-    def encode(self, chats: Sequence[Chat]) -> list[tuple[int, ...]]:
-        return [tuple(ord(letter) for letter in chat[-1].content) for chat in chats]
+    def prepare(self, chats: Sequence[Chat]) -> list[Prompt]:
+        return [Prompt(chat=chat, token_ids=tuple(ord(letter) for letter in chat[-1].content)) for chat in chats]
 
-    def complete(
-        self, prompts: Sequence[tuple[int, ...]], sampling: Sampling, adapter: Adapter | None
-    ) -> list[RawCompletion]:
+    def score(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]], adapter: Adapter | None
+    ) -> list[tuple[Scored, ...]]:
+        raise AssertionError(f"nothing here is scored: {prompts} {continuations} {adapter}")
+
+    def complete(self, prompts: Sequence[Prompt], sampling: Sampling, adapter: Adapter | None) -> list[RawCompletion]:
         if len(self.batches) == self.fail_at:
             raise ConnectionError("the machine is gone")
-        self.batches.append(tuple("".join(map(chr, prompt)) for prompt in prompts))
+        ids = [prompt.token_ids or () for prompt in prompts]
+        self.batches.append(tuple("".join(map(chr, some)) for some in ids))
         # As in bf16, an answer depends on the others of its batch.
-        mark = f"{sum(map(len, prompts))}{adapter.digest if adapter else ''}/{sampling.max_tokens}"
+        mark = f"{sum(map(len, ids))}{adapter.digest if adapter else ''}/{sampling.max_tokens}"
         return [
             RawCompletion(
-                text=f"{chr(prompt[0])}{len(prompt)} of {mark}",
+                text=f"{chr(some[0])}{len(some)} of {mark}",
                 token_ids=(1, 2),
                 logprobs=(-1.0, -2.0),
+                n_prompt_tokens=len(some),
+                n_answer_tokens=2,
                 finish_reason="stop",
             )
-            for prompt in prompts
+            for some in ids
         ]
 
 
@@ -217,7 +223,7 @@ def test_a_batch_that_others_answered_wholly_is_not_paid_for_again(ask: Asked) -
 def test_an_engine_that_answers_too_few_stores_nothing(ask: Asked) -> None:
     class Short(FakeEngine):
         def complete(
-            self, prompts: Sequence[tuple[int, ...]], sampling: Sampling, adapter: Adapter | None
+            self, prompts: Sequence[Prompt], sampling: Sampling, adapter: Adapter | None
         ) -> list[RawCompletion]:
             return super().complete(prompts, sampling, adapter)[1:]
 
@@ -229,11 +235,16 @@ def test_an_engine_that_answers_too_few_stores_nothing(ask: Asked) -> None:
 def test_an_empty_answer_has_no_mean_probability(ask: Asked) -> None:
     class Silent(FakeEngine):
         def complete(
-            self, prompts: Sequence[tuple[int, ...]], sampling: Sampling, adapter: Adapter | None
+            self, prompts: Sequence[Prompt], sampling: Sampling, adapter: Adapter | None
         ) -> list[RawCompletion]:
             assert prompts
             assert (sampling, adapter) == (SHORT, None)
-            return [RawCompletion(text="", token_ids=(), logprobs=(), finish_reason="length") for _ in prompts]
+            return [
+                RawCompletion(
+                    text="", token_ids=(), logprobs=(), n_prompt_tokens=1, n_answer_tokens=0, finish_reason="length"
+                )
+                for _ in prompts
+            ]
 
     (found,) = ask(Silent(), "a")
     assert isinstance(found, Completion)

@@ -59,6 +59,18 @@ def test_an_unknown_key_like_no_other_is_answered_with_those_known(tmp_path: Pat
     assert "retrieval.zzz: unknown setting, known here: k, candidates, rrf_constant" in str(error)
 
 
+def test_a_misspelt_key_of_a_section_that_may_be_null_is_told_its_name(tmp_path: Path) -> None:
+    error = refused(write(tmp_path, MINIMAL), "model.endpoint={urls: 'http://127.0.0.1:1/v1', model: m, retriess: 2}")
+    assert "model.endpoint.retriess: unknown setting, did you mean 'retries'?" in str(error.seen)
+
+
+@pytest.mark.parametrize("where", ["urls: 'http://sk-secret@host/v1'", "urls: 'http://h/v1', key_variable: sk-secret"])
+def test_a_key_pasted_where_it_does_not_belong_is_not_shown(tmp_path: Path, where: str) -> None:
+    error = refused(write(tmp_path, MINIMAL), f"model.endpoint={{model: m, {where}}}")
+    assert "sk-secret" not in str(error)
+    assert "model.endpoint." in str(error.seen)
+
+
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     error = refused(write(tmp_path, MINIMAL + "retrieval: {k: 2}\nretrieval: {k: 3}\n"))
     assert "'retrieval' stands twice" in str(error)
@@ -79,13 +91,15 @@ def test_settings_that_do_not_fit_together_come_in_one_message(tmp_path: Path) -
         "tuning.micro_batch_rows=3",
         "index.chunk_overlap=97",
         "retrieval.candidates=2",
+        "verdict.constraints.max_p95_seconds=2",
     )
-    assert error.what == "study.yaml: 4 setting(s) do not fit together"
+    assert error.what == "study.yaml: 5 setting(s) do not fit together"
     for text in (
         "verdict.primary = key_fact_recall is not among score.metrics",
         "tuning.micro_batch_rows = 3 does not divide tuning.batch_rows = 8",
         "index.chunk_overlap = 97 is over half of index.chunk_tokens = 192",
         "retrieval.candidates = 2 is under retrieval.k = 3",
+        "verdict.constraints.max_p95_seconds is set, and latency.enabled is not",
     ):
         assert text in str(error.seen)
 

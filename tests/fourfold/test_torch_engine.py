@@ -13,9 +13,11 @@ import torch
 from support.tiny import make_tiny_model
 
 from fourfold.errors import ModelError
-from fourfold.llm.port import Adapter, Chat, Message, RawCompletion, Sampling
+from fourfold.llm.decode import Written, decode
+from fourfold.llm.load import load_base
+from fourfold.llm.port import Adapter, Chat, Message, Prompt, RawCompletion, Sampling
 from fourfold.llm.quiet import quiet_transformers
-from fourfold.llm.torch_engine import TorchEngine, load_base
+from fourfold.llm.torch_engine import TorchEngine
 from fourfold.llm.weights import Weights, find_language_model
 from fourfold.study import ModelSettings
 
@@ -56,17 +58,22 @@ def engine(lively: Weights) -> TorchEngine:
 
 @pytest.fixture(scope="module")
 def answers(engine: TorchEngine) -> list[RawCompletion]:
-    return engine.complete(engine.encode(CHATS), Sampling(max_tokens=MAX_TOKENS), None)
+    return engine.complete(engine.prepare(CHATS), Sampling(max_tokens=MAX_TOKENS), None)
 
 
-def make_adapter(weights: Weights, folder: Path, *, seed: int) -> Adapter:
+def make_adapter(weights: Weights, folder: Path, *, seed: int, **settings: Any) -> Adapter:
     """A LoRA adapter whose B matrices are random."""
     with torch.random.fork_rng(), quiet_transformers():
         from peft import LoraConfig, get_peft_model
 
         torch.manual_seed(seed)
         config = LoraConfig(
-            r=4, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False
+            r=4,
+            lora_alpha=32,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+            init_lora_weights=False,
+            **settings,
         )
         get_peft_model(load_base(weights, PLAIN, device="cpu"), config).save_pretrained(
             folder, save_embedding_layers=False
@@ -126,7 +133,7 @@ def test_an_answer_ends_at_any_end_token_of_the_model_which_counts(
     other = engine_of(
         changed(lively, tmp_path / "m", generation_config=lambda c: c.update(eos_token_id=[c["eos_token_id"], end]))
     )
-    found = other.complete(other.encode(CHATS), Sampling(max_tokens=MAX_TOKENS), None)
+    found = other.complete(other.prepare(CHATS), Sampling(max_tokens=MAX_TOKENS), None)
     ended = found[answers.index(longest)]
     assert (ended.token_ids, ended.finish_reason) == (longest.token_ids[:length], "stop")
     assert ended.logprobs == pytest.approx(longest.logprobs[:length], abs=1e-5)
@@ -136,12 +143,12 @@ def test_an_answer_ends_at_any_end_token_of_the_model_which_counts(
 
 
 def test_an_end_at_the_last_token_allowed_is_a_stop(lively: Weights, engine: TorchEngine) -> None:
-    (first,) = engine.complete(engine.encode(CHATS[:1]), Sampling(max_tokens=1), None)
+    (first,) = engine.complete(engine.prepare(CHATS[:1]), Sampling(max_tokens=1), None)
     assert first.finish_reason == "length"
     ending = engine_of(lively)
     ending.load()
     ending._end_ids = frozenset(first.token_ids)
-    (found,) = ending.complete(ending.encode(CHATS[:1]), Sampling(max_tokens=1), None)
+    (found,) = ending.complete(ending.prepare(CHATS[:1]), Sampling(max_tokens=1), None)
     assert (found.token_ids, found.finish_reason) == (first.token_ids, "stop")
 
 
@@ -150,7 +157,7 @@ def test_a_models_own_decoding_habits_are_left_out(
 ) -> None:
     habits = {"repetition_penalty": 9.0, "do_sample": True, "temperature": 2.0, "top_p": 0.5, "no_repeat_ngram_size": 1}
     other = engine_of(changed(lively, tmp_path / "m", generation_config=lambda c: c.update(habits)))
-    found = other.complete(other.encode(CHATS), Sampling(max_tokens=MAX_TOKENS), None)
+    found = other.complete(other.prepare(CHATS), Sampling(max_tokens=MAX_TOKENS), None)
     assert [answer.token_ids for answer in found] == [answer.token_ids for answer in answers]
     assert capfd.readouterr() == ("", "")
 
@@ -159,7 +166,7 @@ def test_an_adapter_changes_the_answers_and_the_base_answers_as_before(
     lively: Weights, answers: list[RawCompletion], tmp_path: Path
 ) -> None:
     engine, sampling = engine_of(lively), Sampling(max_tokens=MAX_TOKENS)
-    prompts = engine.encode(CHATS)
+    prompts = engine.prepare(CHATS)
     one, two = (make_adapter(lively, tmp_path / str(seed), seed=seed) for seed in (1, 2))
     by_one = engine.complete(prompts, sampling, one)
     # To the last bit, or a base arm would depend on what was loaded before it.
@@ -180,8 +187,148 @@ def test_an_adapters_answers_are_pefts(lively: Weights, tmp_path: Path) -> None:
 
         model = PeftModel.from_pretrained(load_base(lively, PLAIN, device="cpu"), adapter.folder).eval()
         alone = model.generate(input_ids=torch.tensor([prompt]), max_new_tokens=MAX_TOKENS, do_sample=False)
-    (found,) = engine.complete([prompt], Sampling(max_tokens=MAX_TOKENS), adapter)
+    (found,) = engine.complete([Prompt(token_ids=prompt)], Sampling(max_tokens=MAX_TOKENS), adapter)
     assert found.token_ids == tuple(alone[0, len(prompt) :].tolist())
+
+
+def test_a_batch_with_an_adapter_is_answered_as_peft_answers_one_by_one(lively: Weights, tmp_path: Path) -> None:
+    engine = engine_of(lively)
+    adapter = make_adapter(lively, tmp_path / "a", seed=4)
+    # CHATS and as many over one long beginning, so that there are rows of both kinds.
+    prompts = engine.prepare([*CHATS, *(chat("the boiler " * 20 + question) for question in QUESTIONS)])
+    with quiet_transformers():
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(load_base(lively, PLAIN, device="cpu"), adapter.folder).eval()
+    found = engine.complete(prompts, Sampling(max_tokens=MAX_TOKENS), adapter)
+    for prompt, answer in zip(prompts, found, strict=True):
+        ids = torch.tensor([prompt.token_ids])
+        alone = model.generate(input_ids=ids, max_new_tokens=MAX_TOKENS, do_sample=False)
+        assert answer.token_ids == tuple(alone[0, ids.shape[1] :].tolist())
+
+
+def generated(weights: Weights, prompt: Prompt) -> tuple[int, ...]:
+    ids = torch.tensor([prompt.token_ids])
+    alone = load_base(weights, PLAIN, device="cpu").generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=MAX_TOKENS, do_sample=False
+    )
+    return tuple(alone[0, ids.shape[1] :].tolist())
+
+
+def test_a_model_that_cannot_be_honoured_is_answered_by_transformers_and_named_so_once(
+    lively: Weights, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with quiet_transformers(), torch.random.fork_rng():
+        from transformers import GPT2Config, GPT2LMHeadModel
+
+        torch.manual_seed(0)
+        config = GPT2Config(vocab_size=400, n_embd=16, n_layer=1, n_head=2, n_positions=512, initializer_range=0.3)
+        weights = changed(lively, tmp_path / "m")
+        GPT2LMHeadModel(config).save_pretrained(weights.folder)
+    engine = engine_of(weights)
+    assert engine.identity["engine"] != engine_of(lively).identity["engine"]
+    prompts = engine.prepare(CHATS)
+    for _ in range(2):
+        found = engine.complete(prompts, Sampling(max_tokens=MAX_TOKENS), None)
+        # GPT-2's positions are learned: padding on the left is not free of rounding, but of anything else.
+        assert [answer.token_ids for answer in found] == [generated(weights, prompt) for prompt in prompts]
+    said = [record.getMessage() for record in caplog.records if "generate" in record.getMessage()]
+    assert len(said) == 1
+    assert "gpt2" in said[0]
+    (scored,) = engine.score(prompts[:1], [["yes"]], None)
+    assert len(scored[0].logprobs) == len(scored[0].token_ids) > 0
+
+
+def test_rows_longer_than_a_sliding_window_are_answered_by_transformers(lively: Weights, tmp_path: Path) -> None:
+    def make_mistral(config: dict[str, Any]) -> None:
+        config.update(model_type="mistral", architectures=["MistralForCausalLM"], sliding_window=60)
+
+    weights = changed(lively, tmp_path / "m", config=make_mistral)
+    engine = engine_of(weights)
+    prompts = engine.prepare(CHATS)
+    lengths = [prompt.n_tokens or 0 for prompt in prompts]
+    assert min(lengths) + MAX_TOKENS <= 60 < max(lengths)
+    found = engine.complete(prompts, Sampling(max_tokens=MAX_TOKENS), None)
+    assert [answer.token_ids for answer in found] == [generated(weights, prompt) for prompt in prompts]
+    assert engine.identity["engine"] == engine_of(lively).identity["engine"]
+
+
+def test_a_batch_too_large_for_memory_is_answered_in_halves(
+    engine: TorchEngine, answers: list[RawCompletion], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def limited(model: object, rows: list[tuple[int, ...]], **settings: Any) -> list[Written]:
+        sizes.append(len(rows))
+        if len(rows) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return decode(model, rows, **settings)
+
+    monkeypatch.setattr("fourfold.llm.decode.decode", limited)
+    found = engine.complete(engine.prepare(CHATS), Sampling(max_tokens=MAX_TOKENS), None)
+    assert [answer.token_ids for answer in found] == [answer.token_ids for answer in answers]
+    assert sizes == [5, 3, 2, 1, 2]
+
+
+CONTINUATIONS = [["yes", "no", "the valve closes at noon"], [], ["", "ü 🚀"], ["the pump"], ["3"]]
+
+
+@pytest.mark.parametrize("with_adapter", [False, True])
+def test_scores_are_those_of_one_forward_pass(lively: Weights, tmp_path: Path, *, with_adapter: bool) -> None:
+    engine = engine_of(lively)
+    adapter = make_adapter(lively, tmp_path / "a", seed=5) if with_adapter else None
+    prompts = engine.prepare(CHATS)
+    found = engine.score(prompts, CONTINUATIONS, adapter)
+    model = load_base(lively, PLAIN, device="cpu")
+    if adapter is not None:
+        with quiet_transformers():
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, adapter.folder).eval()
+    assert [len(of_prompt) for of_prompt in found] == [len(texts) for texts in CONTINUATIONS]
+    for prompt, texts, of_prompt in zip(prompts, CONTINUATIONS, found, strict=True):
+        for text, scored in zip(texts, of_prompt, strict=True):
+            assert engine.tokenizer.decode(scored.token_ids) == text
+            ids = torch.tensor([[*(prompt.token_ids or ()), *scored.token_ids]])
+            with torch.inference_mode():
+                logits = model(input_ids=ids).logits[0, (prompt.n_tokens or 0) - 1 : -1]
+            expected = logits.double().log_softmax(1)[range(len(scored.token_ids)), scored.token_ids]
+            torch.testing.assert_close(torch.tensor(scored.logprobs).double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_spans_say_which_characters_a_token_stands_for(engine: TorchEngine) -> None:
+    text = "the valve closes, ü"
+    ((scored,),) = engine.score(engine.prepare(CHATS[:1]), [[text]], None)
+    assert len(scored.spans) == len(scored.token_ids) == len(scored.logprobs)
+    assert (scored.spans[0][0], scored.spans[-1][1]) == (0, len(text))
+    for token, (start, end) in zip(scored.token_ids, scored.spans, strict=True):
+        if text[start:end].isascii():
+            assert engine.tokenizer.decode([token]) == text[start:end]
+
+
+@pytest.mark.parametrize("settings", [{"use_rslora": True}, {"use_dora": True}, {"rank_pattern": {"q_proj": 2}}])
+def test_other_kinds_of_lora_answer_as_peft_does_and_beside_plain_ones(
+    lively: Weights, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    engine, sampling = engine_of(lively), Sampling(max_tokens=MAX_TOKENS)
+    prompts = engine.prepare(CHATS)
+    plain = make_adapter(lively, tmp_path / "plain", seed=6)
+    other = make_adapter(lively, tmp_path / "other", seed=7, **settings)
+    base, by_plain = engine.complete(prompts, sampling, None), engine.complete(prompts, sampling, plain)
+    found = engine.complete(prompts, sampling, other)
+    assert engine.complete(prompts, sampling, plain) == by_plain
+    assert engine.complete(prompts, sampling, None) == base
+    with quiet_transformers():
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(load_base(lively, PLAIN, device="cpu"), other.folder).eval()
+    for prompt, answer in zip(prompts, found, strict=True):
+        ids = torch.tensor([prompt.token_ids])
+        alone = model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=MAX_TOKENS, do_sample=False
+        )
+        assert answer.token_ids == tuple(alone[0, ids.shape[1] :].tolist())
+    assert found != base
 
 
 def test_an_adapter_of_another_model_or_of_none_is_refused(lively: Weights, tmp_path: Path) -> None:
@@ -191,7 +338,7 @@ def test_an_adapter_of_another_model_or_of_none_is_refused(lively: Weights, tmp_
     for folder in (adapter.folder, tmp_path / "none"):
         engine = engine_of(lively)
         with pytest.raises(ModelError, match="the adapter cannot be loaded"):
-            engine.complete(engine.encode(CHATS[:1]), Sampling(max_tokens=1), Adapter(folder=folder, digest="d"))
+            engine.complete(engine.prepare(CHATS[:1]), Sampling(max_tokens=1), Adapter(folder=folder, digest="d"))
 
 
 def test_prompts_are_encoded_as_they_are_rendered(engine: TorchEngine) -> None:

@@ -12,7 +12,15 @@ import pytest
 
 from fourfold.errors import ModelError
 from fourfold.llm import convert
-from fourfold.llm.weights import Weights, ensure_converted, find_embedder, find_language_model, read_config
+from fourfold.llm import weights as weights_module
+from fourfold.llm.weights import (
+    Weights,
+    ensure_converted,
+    find_embedder,
+    find_language_model,
+    is_converted,
+    read_config,
+)
 
 
 def refused(find: Callable[[], object]) -> ModelError:
@@ -136,7 +144,7 @@ class FakeConversion:
     def __init__(self) -> None:
         self.n_calls = 0
         self.dies = False
-        self.rival: Path | None = None
+        self.rival: Weights | None = None
 
     def __call__(self, gguf: Path, folder: Path) -> None:
         self.n_calls += 1
@@ -145,8 +153,8 @@ class FakeConversion:
         if self.dies:
             raise KeyboardInterrupt
         if self.rival is not None:
-            self.rival.mkdir()
-            (self.rival / "config.json").write_text("{}", encoding="utf-8")
+            rival, self.rival = self.rival, None
+            ensure_converted(rival)
         (folder / "config.json").write_text("{}", encoding="utf-8")
 
 
@@ -167,7 +175,8 @@ def test_a_conversion_is_done_once(gguf: Weights, conversion: FakeConversion) ->
     ensure_converted(gguf)
     ensure_converted(gguf)
     assert conversion.n_calls == 1
-    assert sorted(path.name for path in gguf.folder.iterdir()) == ["config.json", "model.safetensors"]
+    names = sorted(path.name for path in gguf.folder.iterdir())
+    assert names == ["config.json", "conversion.json", "model.safetensors"]
 
 
 def test_a_conversion_that_is_cut_off_leaves_nothing(gguf: Weights, conversion: FakeConversion) -> None:
@@ -181,10 +190,93 @@ def test_a_conversion_that_is_cut_off_leaves_nothing(gguf: Weights, conversion: 
 
 
 def test_a_conversion_that_another_process_finished_first_is_taken(gguf: Weights, conversion: FakeConversion) -> None:
-    conversion.rival = gguf.folder
+    conversion.rival = gguf
     ensure_converted(gguf)
-    assert [path.name for path in gguf.folder.iterdir()] == ["config.json"]
+    assert conversion.n_calls == 2
+    assert is_converted(gguf)
     assert list(gguf.folder.parent.iterdir()) == [gguf.folder]
+
+
+def _flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _empty(path: Path) -> None:
+    path.write_text("{}", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "harm"),
+    [
+        ("model.safetensors", _flip_a_bit),
+        ("model.safetensors", _cut),
+        ("config.json", _flip_a_bit),
+        ("config.json", Path.unlink),
+        ("conversion.json", Path.unlink),
+        ("conversion.json", _cut),
+        ("conversion.json", _empty),
+    ],
+)
+def test_a_copy_that_changed_is_made_again(
+    gguf: Weights, conversion: FakeConversion, caplog: pytest.LogCaptureFixture, name: str, harm: Callable[[Path], None]
+) -> None:
+    ensure_converted(gguf)
+    harm(gguf.folder / name)
+    assert not is_converted(gguf)
+    ensure_converted(gguf)
+    assert conversion.n_calls == 2
+    assert is_converted(gguf)
+    assert (gguf.folder / "model.safetensors").read_bytes() == b"weights"
+    assert [record.getMessage() for record in caplog.records] == [f"{gguf.folder} is not as it was written: made again"]
+    assert list(gguf.folder.parent.iterdir()) == [gguf.folder]
+
+
+def test_a_copy_is_hashed_once_per_process(
+    gguf: Weights, conversion: FakeConversion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_converted(gguf)
+    assert conversion.n_calls == 1
+    hashed: list[Path] = []
+    digest = weights_module.digest_of_file
+    monkeypatch.setattr(weights_module, "digest_of_file", lambda path: hashed.append(path) or digest(path))
+    ensure_converted(gguf)
+    assert sorted(path.name for path in hashed) == ["config.json", "model.safetensors"]
+    ensure_converted(gguf)
+    assert len(hashed) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_named(gguf: Weights, conversion: FakeConversion, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file", encoding="utf-8")
+    error = refused(lambda: ensure_converted(gguf))
+    assert str(gguf.folder) in str(error.seen)
+    assert conversion.n_calls == 0
+
+
+def test_a_gguf_file_is_a_model_of_its_name_kept_under_its_contents(tmp_path: Path) -> None:
+    file = tmp_path / "My-Model.Q4_K_M.gguf"
+    file.write_bytes(b"GGUF one")
+    found = find_language_model(str(file), tmp_path / "cache")
+    assert (found.name, found.gguf, found.folder.parent) == ("My-Model.Q4_K_M", file, tmp_path / "cache")
+    file.write_bytes(b"GGUF two")
+    other = find_language_model(str(file), tmp_path / "cache")
+    assert found.digest != other.digest
+    assert found.folder != other.folder
+
+
+@pytest.mark.parametrize("held", [None, b"", b"PK\x03\x04 a zip", b"GGU"])
+def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path, held: bytes | None) -> None:
+    file = tmp_path / "model.gguf"
+    if held is not None:
+        file.write_bytes(held)
+    error = refused(lambda: find_language_model(str(file), tmp_path))
+    assert str(file) in str(error.seen)
+    assert "No such file" in str(error.seen) if held is None else repr(held[:4]) in str(error.seen)
 
 
 def test_a_model_that_needs_no_conversion_is_left_alone(tiny: Weights, conversion: FakeConversion) -> None:

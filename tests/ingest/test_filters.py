@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fourfold.ingest.filters import content_words, refuse_question, refuse_reference
+from fourfold.ingest.filter_log import FilterLog
+from fourfold.ingest.filters import content_words, points_elsewhere, refuse_question, refuse_reference, script_of
 
 QUOTE = "The chair of the committee is elected every two years by secret ballot."
 QUESTION = "How often is the chair of the committee elected?"
@@ -40,6 +41,11 @@ def test_a_question_about_the_quote_can_be_asked(question: str) -> None:
         ("What rule do these elect the chair of a committee by?", "does not stand alone"),
         ("According to the passage, how often is the chair of the committee elected?", "does not stand alone"),
         ("How often is the chair of the committee elected in The Above Section?", "does not stand alone"),
+        ("Which of the following elects the chair of the committee?", "does not stand alone"),
+        ("How is the chair of the committee elected as described above?", "does not stand alone"),
+        ("Is it the chair of the committee that is elected?", "does not stand alone"),
+        ("Can they elect the chair of the committee by ballot?", "does not stand alone"),
+        ("Председатель комитета committee chair избирается тайным голосованием?", "in another script than its quote"),
         ("How often is the chair elected the chair elected of the committee?", "repeats itself"),
         ("How often does the committee of gardeners meet?", "not about the quote"),
         # Shared: chair, committee. New: often, inspect, gardens.
@@ -79,3 +85,68 @@ def test_a_reference_that_stands_in_the_quote_is_kept(reference: str) -> None:
 )
 def test_a_reference_is_refused_for_the_reason(reference: str, reason: str) -> None:
     assert refuse_reference(reference, QUESTION, QUOTE) == reason
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "It must be closed.",
+        "This is done at noon.",
+        "Such valves leak.",
+        "In that case the valve leaks.",
+        "Both of them leak.",
+        "Otherwise the valve leaks.",
+        "The former is closed first.",
+        "Valves leak as shown above.",
+        "See Valves and Pumps.",
+        "Please refer to Handling Valves.",
+        "The table above lists valves.",
+        "The valves are as follows.",
+        "This document lists valves.",
+    ],
+)
+def test_a_sentence_that_points_elsewhere_does_not_stand_alone(sentence: str) -> None:
+    assert points_elsewhere(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Itinerant crews close the valve.",
+        "A table above the bench holds valves.",
+        "The crew says that it leaks.",
+        "Seeing is believing in the plant.",
+        "Thistle grows on the dam.",
+    ],
+)
+def test_a_sentence_that_stands_alone_is_left(sentence: str) -> None:
+    assert not points_elsewhere(sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("", None),
+        ("12 %!", None),
+        ("The pump", "LATIN"),
+        ("насос pumps A", "LATIN"),
+        ("насос и pump", "CYRILLIC"),
+        ("ポンプは水を送る", "CJK"),
+        ("المضخة", "ARABIC"),
+    ],
+)
+def test_a_text_is_in_the_script_of_most_of_its_letters(text: str, script: str | None) -> None:
+    assert script_of(text) == script
+
+
+def test_every_check_that_a_question_reached_is_counted() -> None:
+    log = FilterLog()
+    refuse_question(QUESTION, QUOTE, log)
+    refuse_question("Elected?", QUOTE, log)
+    refuse_reference("every three years", QUESTION, QUOTE, log)
+    counts = {count.name: (count.n_seen, count.n_dropped) for count in log.counts()}
+    assert counts["question: not one question"] == (2, 0)
+    assert counts["question: too short or too long"] == (2, 1)
+    assert counts["question: gives the answer away"] == (1, 0)
+    assert counts["answer, quote used instead: not supported by the quote"] == (1, 1)
+    assert "answer, quote used instead: not verbatim" not in counts

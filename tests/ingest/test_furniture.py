@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from fourfold.ingest.furniture import strip_furniture
-from fourfold.ingest.pages import Line, PageText
+from fourfold.ingest.lines import Line
+from fourfold.ingest.pages import PageText
 
 TOP, MIDDLE, BOTTOM = 30.0, 400.0, 760.0
 

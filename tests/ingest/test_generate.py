@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,8 @@ def test_a_question_carries_its_quote_and_the_models_answer() -> None:
 
 
 def test_the_same_question_about_two_sentences_has_two_ids() -> None:
-    made = generate({"north": 2}, Script(question=lambda _: "Which rule says that crews check a valve?"), 2)
+    script = Script(question=lambda _: "Which rule says that crews check a valve?", answer=lambda some: some[:15])
+    made = generate({"north": 2}, script, 2)
     assert len({question.question_id for question in made.questions}) == len(made.questions) == 2
 
 
@@ -208,3 +210,44 @@ def test_white_space_of_replies_is_made_single() -> None:
     )
     (question,) = generate({"north": 1}, script, 1).questions
     assert (question.question, question.reference) == (ask(question.quote), tell(question.quote))
+
+
+def test_a_question_that_nearly_repeats_another_is_dropped_unless_its_document_would_have_none() -> None:
+    script = Script(question=lambda _: "Which rule says that crews check a valve?", answer=lambda _: "before the shift")
+    made = generate({"north": 6, "south": 6}, script, 4)
+    assert [question.doc_id for question in made.questions] == ["north", "south"]
+    assert made.refused["nearly repeats another question"] > 0
+    (count,) = [count for count in made.filters if count.name == "nearly repeats another question"]
+    assert count.n_dropped == made.refused["nearly repeats another question"] == count.n_seen - 2
+
+
+def test_unfiltered_keeps_whatever_the_model_wrote_but_nothing() -> None:
+    settings = dataclasses.replace(SETTINGS, filtered=False)
+    replies = iter(["", "Valves", "Valves", "Valves"])
+    script = Script(question=lambda _: next(replies), answer=lambda _: "an invention")
+    made = generate({"north": 4}, script, 2, settings)
+    assert [(q.question, q.reference, q.reference_source) for q in made.questions] == [
+        ("Valves", "an invention", "model"),
+        ("Valves", "an invention", "model"),
+    ]
+
+
+def test_a_skipped_sentence_is_not_asked_about_and_a_covered_document_may_stay_without() -> None:
+    documents, blocks = manuals({"north": 4, "south": 4})
+    settings = dataclasses.replace(SETTINGS, covered=frozenset({"south"}))
+    made = generate_questions(
+        documents, blocks, Script(), n_wanted=8, settings=settings,
+        skip=lambda c: c.doc_id == "south" or c.start == 0,
+    )  # fmt: skip
+    assert sorted(question.page for question in made.questions) == [2, 3, 4]
+    assert {question.doc_id for question in made.questions} == {"north"}
+
+
+def test_tags_of_a_section_stand_in_its_prompt_and_on_its_questions() -> None:
+    tags = {("north", ("Manual", "Part 0")): ("part: valve",)}
+    script = Script()
+    made = generate({"north": 8}, script, 8, dataclasses.replace(SETTINGS, tags=tags))
+    assert {question.tags for question in made.questions if question.section[-1] == "Part 0"} == {("part: valve",)}
+    assert {question.tags for question in made.questions if question.section[-1] == "Part 1"} == {()}
+    for prompt in script.asked[0][0]:
+        assert ("\nAbout: part: valve\n" in prompt) == ("Section: Part 0\n" in prompt)

@@ -4,7 +4,8 @@ import pymupdf
 import pytest
 from support.pdfs import A4, PROSE, Text, column, drawing_pdf, pdf_bytes, picture_pdf
 
-from fourfold.ingest.pages import Line, PageText, _clean, join_lines, read_page, words_of
+from fourfold.ingest.lines import Line, clean, join_lines
+from fourfold.ingest.pages import PageText, read_page, words_of
 
 
 def first_page(data: bytes) -> PageText:
@@ -139,7 +140,7 @@ def test_a_page_says_what_it_shows(data: bytes, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "clean"),
+    ("raw", "cleaned"),
     [
         ("ﬁeld, ﬂow, oﬃce, ﬆone", "field, flow, office, stone"),
         ("soft\u00adhyphen", "softhyphen"),
@@ -152,8 +153,8 @@ def test_a_page_says_what_it_shows(data: bytes, content: str) -> None:
         ("\uf0b7 item", "• item"),
     ],
 )
-def test_characters_are_normalised(raw: str, clean: str) -> None:
-    assert _clean(raw) == clean
+def test_characters_are_normalised(raw: str, cleaned: str) -> None:
+    assert clean(raw) == cleaned
 
 
 @pytest.mark.parametrize(

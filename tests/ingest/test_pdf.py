@@ -10,7 +10,7 @@ import pymupdf
 import pytest
 from support.pdfs import NO_PAGES, PROSE, QUICKSTART, Text, column, drawing_pdf, encrypted_pdf, pdf_bytes, picture_pdf
 
-from fourfold.ingest import pdf as pdf_module
+from fourfold.ingest import contents as contents_module
 from fourfold.ingest.furniture import strip_furniture
 from fourfold.ingest.pages import read_page
 from fourfold.ingest.pdf import parse_pdf, read_pdf
@@ -144,7 +144,7 @@ def test_a_page_that_fails_is_listed_and_the_others_are_read(monkeypatch: pytest
             raise RuntimeError("damaged content stream")
         return read_page(page, number=number)
 
-    monkeypatch.setattr(pdf_module, "read_page", failing)
+    monkeypatch.setattr(contents_module, "read_page", failing)
     document, blocks = parse_pdf(pdf_bytes([[Text(72, 100, f"Page {x}")] for x in "abc"]), name="a.pdf")
     assert (document.status, document.unread_pages, len(blocks)) == ("read", (2,), 2)
 

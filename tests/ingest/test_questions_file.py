@@ -176,7 +176,7 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, corpus: Corpus) 
     path = tmp_path / "questions.jsonl"
     assert "cannot be read" in complaint(path, corpus)
     path.write_bytes(json.dumps(row("q1", reference="Käse"), ensure_ascii=False).encode("latin-1"))
-    assert "a UTF-8 JSONL file" in complaint(path, corpus)
+    assert "a UTF-8 JSONL, CSV or SQuAD JSON file" in complaint(path, corpus)
 
 
 def test_rows_are_counted_without_the_documents(tmp_path: Path) -> None:

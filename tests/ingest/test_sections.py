@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fourfold.ingest.pages import Line, PageText
+from fourfold.ingest.lines import Line
+from fourfold.ingest.pages import PageText
 from fourfold.ingest.sections import Sections, find_sections, without_number
 
 Row = tuple[str, float, bool]

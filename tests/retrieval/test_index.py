@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fourfold.embed.port import Vectors
+from fourfold.embed.port import Kind, Vectors
 from fourfold.errors import StudyError
 from fourfold.retrieval.dense import DenseIndex
 from fourfold.retrieval.fusion import fuse_ranks
@@ -20,17 +20,23 @@ WORDS = ("pump", "valve", "gauge", "boiler", "turbine", "filter", "reservoir", "
 
 
 class FakeEmbedder:
-    """A text's vector is the sum of its words', each drawn from the word's hash; a word is a token."""
+    """A text's vector is the sum of its words', each drawn from the word's hash; a word is a token.
 
-    identity = "fake"
+    Without `max_tokens` it is as one behind a server, of which neither the limit nor the tokens are known.
+    """
 
-    def __init__(self, max_tokens: int = 200_000) -> None:
+    identity: Mapping[str, str | int | None] = {"engine": "fake"}
+
+    def __init__(self, max_tokens: int | None = 200_000) -> None:
         self.max_tokens = max_tokens
+        self.kinds: list[Kind] = []
 
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return [len(text.split()) for text in texts]
+    def count_tokens(self, texts: Sequence[str], *, kind: Kind) -> list[int] | None:
+        self.kinds.append(kind)
+        return None if self.max_tokens is None else [len(text.split()) for text in texts]
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], *, kind: Kind) -> Vectors:
+        self.kinds.append(kind)
         vectors = np.zeros((len(texts), 8))
         for row, text in enumerate(texts):
             for word in ["start", *text.split()]:
@@ -81,7 +87,7 @@ def test_every_question_gets_k_chunks_in_the_order_of_the_questions(folder: Path
 
 def test_rows_are_the_fusion_of_both_searches_with_their_ranks(folder: Path) -> None:
     with DenseIndex(folder / "qdrant") as dense:
-        by_dense = dense.search(FakeEmbedder().embed([text for _, text in QUESTIONS]), 5)
+        by_dense = dense.search(FakeEmbedder().embed([text for _, text in QUESTIONS], kind="query"), 5)
     by_bm25 = LexicalIndex(folder / "bm25").search([text for _, text in QUESTIONS], 5)
     expected = []
     for (question_id, _), dense_ids, positions in zip(QUESTIONS, by_dense, by_bm25, strict=True):
@@ -148,6 +154,19 @@ def test_chunks_that_the_embedder_would_not_read_to_their_end_are_refused(tmp_pa
     assert error.value.expected == "at most 3"
     assert list(tmp_path.iterdir()) == []
     assert build_index(tmp_path, CHUNKS, FakeEmbedder(max_tokens=4)) == 4
+
+
+def test_what_only_a_server_can_count_is_left_to_the_server(tmp_path: Path) -> None:
+    assert build_index(tmp_path, CHUNKS, FakeEmbedder(max_tokens=None)) is None
+
+
+def test_chunks_are_embedded_as_passages_and_questions_as_queries(tmp_path: Path) -> None:
+    embedder = FakeEmbedder()
+    build_index(tmp_path, CHUNKS, embedder)
+    assert set(embedder.kinds) == {"passage"}
+    embedder.kinds.clear()
+    retrieve(tmp_path, CHUNKS, embedder, questions=QUESTIONS, settings=RetrievalSettings(k=1))
+    assert set(embedder.kinds) == {"query"}
 
 
 def test_one_chunk_is_a_corpus(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from support.questions import make_question
 
 from fourfold.evals.report.build import Rows, build_report
 from fourfold.evals.report.data import ArmSummary, Report, StageShown
-from fourfold.study import AnswerSettings, CorpusSettings, ScoreSettings, StudySettings
+from fourfold.study import AnswerSettings, CorpusSettings, ScoreSettings, StudySettings, VerdictSettings
 from fourfold.types import Answer, Arm, Chunk, Document, LeakedPair, Question, Score
 
 # Per arm: the primary metric of each question, None for a failed item; the last are on the unseen document.
@@ -132,6 +132,7 @@ def make_questions(n: int, *, n_unseen: int = 0, say: Mapping[str, str] | None =
         unseen = place >= n - n_unseen
         fields: dict[str, Any] = {
             "split": "test",
+            "reference_source": "person",
             "question": say.get("question", f"What is {place}?"),
             "reference": say.get("reference", "it runs"),
             "key_facts": ((say.get("key fact", "runs"), "turns"),),
@@ -153,6 +154,7 @@ def make_report(
     questions: Sequence[Question] | None = None,
     say: Mapping[str, str] | None = None,
     frozen_rule_kept: bool = True,
+    verdict: VerdictSettings | None = None,
 ) -> Report:
     n = len(next(iter(table.values())))
     questions = questions or make_questions(n, n_unseen=n_unseen, say=say)
@@ -161,6 +163,7 @@ def make_report(
         corpus=CorpusSettings(folder=Path("pdfs")),
         answer=AnswerSettings(arms=tuple(table)),
         score=ScoreSettings(metrics=("token_f1", "key_fact_recall")),
+        verdict=verdict or VerdictSettings(),
     )
     say = say or {}
     return build_report(

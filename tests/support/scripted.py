@@ -18,7 +18,7 @@ from fourfold.app.context import Context
 from fourfold.app.progress import Reporter
 from fourfold.app.run import Done, carry_out
 from fourfold.ingest.filters import content_words
-from fourfold.llm.port import Adapter, RawCompletion, Sampling
+from fourfold.llm.port import Adapter, Prompt, RawCompletion, Sampling
 from fourfold.llm.torch_engine import TorchEngine
 from fourfold.store import Store
 from fourfold.study import StudySettings
@@ -28,36 +28,47 @@ _PLACES = ("boiler", "reservoir", "turbine", "filter", "sluice", "gauge")
 _FILES = ("north.pdf", "south.pdf")
 
 
+def scripted_reply(prompt: str) -> str | None:
+    """A question about the prompt's sentence, or its answer; None for a prompt that asks for neither."""
+    if "You write a question about one sentence" in prompt:
+        words = content_words(prompt.rpartition("Sentence: ")[2].partition("<|im_end|>")[0])
+        return f"Which rule covers {' '.join(words[at] for at in (2, 5, 6, 9))}?"
+    if "with the words of the sentence" in prompt:
+        sentence = prompt.rpartition("Sentence: ")[2].partition("\nQuestion:")[0]
+        return " ".join(sentence.rstrip(".").split()[-4:])
+    return None
+
+
 class ScriptedEngine(TorchEngine):
     """The torch engine, but prompts that ask for a question or its answer are answered from their sentence."""
 
-    def complete(
-        self, prompts: Sequence[tuple[int, ...]], sampling: Sampling, adapter: Adapter | None
-    ) -> list[RawCompletion]:
-        scripted = [self._reply(self.tokenizer.decode(list(prompt))) for prompt in prompts]
+    def complete(self, prompts: Sequence[Prompt], sampling: Sampling, adapter: Adapter | None) -> list[RawCompletion]:
+        scripted = [scripted_reply(self.tokenizer.decode(list(prompt.token_ids or ()))) for prompt in prompts]
         if any(text is None for text in scripted):
             return super().complete(prompts, sampling, adapter)
-        return [self._as_completion(text) for text in scripted if text is not None]
+        return [
+            self._as_completion(text, prompt.n_tokens or 0)
+            for text, prompt in zip(scripted, prompts, strict=True)
+            if text is not None
+        ]
 
-    def _reply(self, prompt: str) -> str | None:
-        if "You write a question about one sentence" in prompt:
-            words = content_words(prompt.rpartition("Sentence: ")[2].partition("<|im_end|>")[0])
-            return f"Which rule covers {' '.join(words[at] for at in (2, 5, 6, 9))}?"
-        if "with the words of the sentence" in prompt:
-            sentence = prompt.rpartition("Sentence: ")[2].partition("\nQuestion:")[0]
-            return " ".join(sentence.rstrip(".").split()[-4:])
-        return None
-
-    def _as_completion(self, text: str) -> RawCompletion:
+    def _as_completion(self, text: str, n_prompt_tokens: int) -> RawCompletion:
         ids = tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        return RawCompletion(text=text, token_ids=ids, logprobs=(-0.5,) * len(ids), finish_reason="stop")
+        return RawCompletion(
+            text=text,
+            token_ids=ids,
+            logprobs=(-0.5,) * len(ids),
+            n_prompt_tokens=n_prompt_tokens,
+            n_answer_tokens=len(ids),
+            finish_reason="stop",
+        )
 
 
 class ScriptedContext(Context):
     """A context whose student is scripted."""
 
     @functools.cached_property
-    def engine(self) -> TorchEngine:
+    def student(self) -> TorchEngine:
         return ScriptedEngine(self.weights, self.study.model, device="cpu")
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from fourfold.errors import ModelError
-from fourfold.llm.torch_engine import load_base
+from fourfold.llm.load import load_base
 from fourfold.llm.weights import Weights
 from fourfold.study import ModelSettings
 from fourfold.tuning.loss import answer_loss, require_plain_head

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from support.tiny import make_tiny_model
 
 from fourfold.digest import digest_of_file
-from fourfold.llm.port import Adapter, Sampling
+from fourfold.llm.port import Adapter, Prompt, Sampling
 from fourfold.llm.torch_engine import TorchEngine
 from fourfold.llm.weights import Weights, find_language_model
 from fourfold.study import ModelSettings, TuningSettings
@@ -51,7 +51,7 @@ def test_a_tiny_model_learns_its_rows_by_heart(tmp_path: Path) -> None:
     assert trained.loss_last < 0.1 < trained.loss_first
     engine = TorchEngine(weights, SETTINGS, device="cpu")
     adapter = Adapter(folder=tmp_path / "a", digest=trained.digest)
-    answers = engine.complete([row.prompt_ids for row in ROWS], Sampling(max_tokens=6), adapter)
+    answers = engine.complete([Prompt(token_ids=row.prompt_ids) for row in ROWS], Sampling(max_tokens=6), adapter)
     assert [answer.token_ids for answer in answers] == [row.answer_ids for row in ROWS]
 
 

@@ -1,0 +1,1 @@
+"""The ports as other libraries take them."""

@@ -1,0 +1,137 @@
+"""Questions that the corpus cannot answer, made mechanically, so that it is known: they score abstention.
+
+Two kinds (Rajpurkar et al. 2018 have people write such questions for SQuAD 2.0): asked about documents that are
+not in the corpus; and answerable ones with a named term exchanged for one that the corpus does not hold. The reference
+is a refusal and the gold span is empty: retrieval has nothing to find, and key-fact recall nothing to recall.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import re
+from collections.abc import Iterable, Sequence
+
+from fourfold.errors import FairnessError
+from fourfold.ingest.candidates import find_candidates
+from fourfold.ingest.cloze import BLANK, ClozeGenerator, find_blanks
+from fourfold.ingest.corpus import Corpus
+from fourfold.types import Block, Document, Question
+
+# The words that the default answer instructions give for it.
+REFERENCE = "I don't know."
+_QUOTED = re.compile(r'(?<=: ").*(?="\?$)', re.DOTALL)
+
+
+def ask_outside(outside: Corpus, documents: Sequence[Document], *, n_wanted: int, seed: int) -> tuple[Question, ...]:
+    """Cloze questions about documents outside the corpus, in their test form.
+
+    `doc_id`, `document`, `page` and `quote` say where the answer would have stood.
+
+    Args:
+        outside: the other documents.
+        documents: the corpus.
+        n_wanted: how many; fewer where sentences with a blank run out.
+        seed: of the draw.
+
+    Raises:
+        FairnessError: a document of the corpus is among them.
+    """
+    require_outside(outside.documents, documents)
+    made = ClozeGenerator(seed=seed, split="test").generate(outside.documents, outside.blocks, n_wanted=n_wanted)
+    return tuple(
+        _unanswerable(question, question.question, kind="unanswerable outside")
+        for question in made.questions[:n_wanted]
+    )
+
+
+def exchange_names(
+    questions: Sequence[Question],
+    blocks: Iterable[Block],
+    outside: Corpus,
+    *,
+    n_wanted: int,
+    seed: int,
+) -> tuple[Question, ...]:
+    """Cloze questions with a named term exchanged for one that stands nowhere in the corpus.
+
+    The term is of the outside documents, of the same number of words as the one that it replaces where there is such a
+    one. The result may happen to be answerable by chance only if the corpus states the same of another term in other
+    words; nobody checks that, so a share of these marks is wrong, and human review finds it.
+
+    Args:
+        questions: answerable cloze questions; those without a named term beside the blank are passed over.
+        blocks: the corpus' text, in which no new term may stand.
+        outside: where new terms come from.
+        n_wanted: how many; fewer where questions run out.
+        seed: of the choice.
+    """
+    text = "\n".join(block.text for block in blocks).casefold()
+    pool = sorted(name for name in _names(outside) if name.casefold() not in text)
+    chooser = random.Random(seed)  # noqa: S311 (a choice, not a secret)
+    order = list(questions)
+    chooser.shuffle(order)
+    found: list[Question] = []
+    for question in order:
+        if len(found) == n_wanted or not pool:
+            break
+        old = _exchangeable(question.question)
+        if old is not None:
+            alike = [name for name in pool if len(name.split()) == len(old.split())] or pool
+            asked = question.question.replace(old, chooser.choice(alike))
+            found.append(_unanswerable(question, asked, kind="unanswerable exchanged"))
+    return tuple(found)
+
+
+def require_outside(outside: Sequence[Document], documents: Sequence[Document]) -> None:
+    """Stop where a document is inside and outside.
+
+    Raises:
+        FairnessError: with the names.
+    """
+    inside = {document.doc_id: document.name for document in documents}
+    both = [f"{document.name} (= {inside[document.doc_id]})" for document in outside if document.doc_id in inside]
+    if both:
+        raise FairnessError(
+            "questions on documents outside the corpus would be answerable",
+            seen=f"in both: {', '.join(both)}",
+            expected="documents that are no part of the corpus",
+            hint="name other files in questions.outside",
+        )
+
+
+def _exchangeable(question: str) -> str | None:
+    """The first named term of the quoted sentence, the blank aside; its section's heading stays as it is."""
+    quoted = _QUOTED.search(question)
+    if quoted is None:
+        return None
+    names = [quoted.group()[b.start : b.end] for b in find_blanks(quoted.group()) if b.kind == "name"]
+    return next((name for name in names if BLANK not in name), None)
+
+
+def _unanswerable(question: Question, asked: str, *, kind: str) -> Question:
+    return dataclasses.replace(
+        question,
+        question_id=f"u-{question.question_id}",
+        split="test",
+        question=asked,
+        reference=REFERENCE,
+        key_facts=(),
+        end=question.start,
+        kind=kind,
+        stratum=None,
+        answerable=False,
+        evidence=None,
+        n_passages=None,
+    )
+
+
+def _names(corpus: Corpus) -> set[str]:
+    queues = find_candidates(corpus.documents, corpus.blocks, seed=0)
+    sentences = [candidate.quote for queue in queues.values() for candidate in queue]
+    return {
+        " ".join(sentence[blank.start : blank.end].split())
+        for sentence in sentences
+        for blank in find_blanks(sentence)
+        if blank.kind == "name"
+    }
