@@ -57,8 +57,9 @@ class Block:
     """A paragraph, heading or the like, at `[start, end)` of its document's text.
 
     A list has its items, a form its "name: value" on lines of their own; a table's text is its Markdown. `page` and
-    `bbox` are those of its first part where it goes on in another column or on another page. `section` is the path of
-    headings it stands under, outermost first; a heading's own path ends with itself.
+    `bbox` are those of its first part where it goes on in another column or on another page; `page_last` is
+    then the page on which it ends, and None for a block on one page. `section` is the path of headings it stands under,
+    outermost first; a heading's own path ends with itself.
     """
 
     doc_id: str
@@ -70,6 +71,7 @@ class Block:
     end: int
     section: tuple[str, ...]
     text: str
+    page_last: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

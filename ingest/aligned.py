@@ -125,7 +125,8 @@ def _follows(above: Sequence[Word], below: Sequence[Word]) -> bool:
 
 
 def _table(rows: Sequence[list[Word]], *, min_columns: int, head: list[Word] | None = None) -> Table | None:
-    if len(rows) < 2:
+    # Two lines of a listing between the rules of its frame line up by chance; two rows of a table hold a number.
+    if len(rows) < 2 or (len(rows) == 2 and not any(_is_number(word.text) for word in rows[-1])):
         return None
     separators = _separators(rows)
     if len(separators) + 1 < min_columns:

@@ -8,8 +8,8 @@ _MAX_CHARS = 600
 
 # "Figure 3. Yields", "Table A.1: …"; "Table 3 shows that" and "Figure 2 of the guide" are sentences.
 _CAPTION = re.compile(
-    r"(?:fig(?:ure|\.)?|table|tab\.|exhibit|chart|plate|listing|abbildung|abb\.|tabelle|tableau|figura|tabla)\s*"
-    r"(?:[A-Z]?\.?\d{1,3}(?:[.-]\d{1,3})*[a-z]?|[IVX]{1,5}\b|[A-Z]\b)(?:\([a-z]\))?"
+    r"(?:fig(?:ure|\.)?|table|tab\.|exhibit|chart|plate|listing|abbildung|abb\.|tabelle|tableau|figura|tabla)"
+    r"(?:\s*[A-Z]?\.?\d{1,3}(?:[.-]\d{1,3})*[a-z]?|\s+[IVX]{1,5}\b|\s+[A-Z]\b)(?:\([a-z]\))?"
     r"(?:\s*[.:–—-]|\s*$|\s+(?=[A-Z(“\"]))",
     re.IGNORECASE,
 )

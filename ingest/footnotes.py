@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from fourfold.ingest.pages import PageText
 
 _SMALLER = 0.93  # of the body's size; 9 points under 10 is .9
-_MARK = re.compile(r"(?:\[?\d{1,3}\]?|[*†‡§¶‖#]{1,3})[.):]?\s?(?=[^\W\d_]|[“\"‘'(])")
+# "1. Open the file" is an item of a list.
+_MARK = re.compile(r"(?:\[?\d{1,3}\]?|[*∗†‡§¶‖#]{1,3})\s?(?=[^\W\d_]|[“\"‘'(])")
 _MIN_WORDS = 3  # to a line on average: labels of a figure have fewer
 
 

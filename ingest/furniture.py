@@ -23,7 +23,7 @@ _MIN_PAGES = 3
 _MIN_SHARE = 0.2
 
 _BARE = re.compile(
-    r"\W*(?:(?:page|p\.|seite)\s*)?(?:\d{1,4}|[ivxlc]+)(?:\s*(?:/|of|von|sur|de)\s*\d{1,4})?\W*", re.IGNORECASE
+    r"\W*(?:(?:page|p\.|seite)\s*)?(?:\d{1,6}|[ivxlc]+)(?:\s*(?:/|of|von|sur|de)\s*\d{1,6})?\W*", re.IGNORECASE
 )
 _EDGES = " -–—|·•()[]."
 _ROMAN = re.compile(r"(?=[ivxlc])c{0,3}(xc|xl|l?x{0,3})(ix|iv|v?i{0,3})", re.IGNORECASE)
@@ -152,7 +152,7 @@ def _edge_numbers(text: str) -> set[tuple[str, int]]:
     words = re.sub(r"(\d)\s*(?:/|\bof\b|\bvon\b|\bsur\b|\bde\b)\s*\d+\W*$", r"\1", text).strip(_EDGES).split()
     numbers = set()
     for word in {words[0].strip(_EDGES), words[-1].strip(_EDGES)} if words else ():
-        if re.fullmatch(r"[0-9]{1,4}", word):
+        if re.fullmatch(r"[0-9]{1,6}", word):
             numbers.add(("arabic", int(word)))
         elif _ROMAN.fullmatch(word):
             values = [_ROMAN_VALUES[letter] for letter in word.lower()]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from fourfold.ingest.lines import Line
 
-_BULLET = re.compile(r"(?:[•▪◦‣●○■□►➢✓✔·*]|[o–—-](?=\s))\s*(?=\S)")
+_BULLET = re.compile(r"(?:[•▪◦‣●○■□►➢✓✔·*]|[o–—-](?=\s))\s*(?=.*\w)")  # the points of a plot have no words
 _NUMBER = re.compile(r"(?:\(?\d{1,2}[.)]|\(?[a-zA-Z][.)]|\(?[ivx]{1,4}[.)])\s+(?=\S)")
 
 

@@ -16,7 +16,7 @@ import pymupdf
 
 from fourfold.ingest.aligned import aligned_tables
 from fourfold.ingest.columns import Group, Run, columns, group_of, in_reading_order, n_chars, union
-from fourfold.ingest.forms import form_lines
+from fourfold.ingest.forms import form_lines, shows
 from fourfold.ingest.kept import NOTHING, Kept, compare
 from fourfold.ingest.lines import SOFT_HYPHEN, Line, clean
 from fourfold.ingest.tables import Table, Word, as_markdown, looks_ruled, ruled_tables
@@ -76,8 +76,9 @@ def read_page(page: Any, *, number: int) -> PageText:
         for _, some in sorted(by_direction.items(), key=lambda item: -sum(n_chars(group) for group in item[1]))
         for group in in_reading_order(some)
     ]
-    read = tuple(tuple(run.line for run in group.runs) for group in groups)
-    read += tuple((line,) for line in form_lines(page))
+    fields = tuple(form_lines(page))
+    shown = (tuple(run.line for run in group.runs if not shows(fields, run.line)) for group in groups)
+    read = (*(block for block in shown if block), *((field,) for field in fields))
     width, height = float(page.rect.width), float(page.rect.height)
     raw = [span["text"] for block in blocks for line in block.get("lines", ()) for span in line["spans"]]
     return PageText(

@@ -113,6 +113,7 @@ def _blocks(contents: Contents, doc_id: str) -> tuple[Block, ...]:
     words = words_of(pages)
     blocks: list[Block] = []
     start = 0
+    # Not across pages: a question's quote is looked for in the blocks that begin on its page (quotes.page_span).
     for piece in arrange(sections.pieces, across_pages=False):
         text = text_of(piece, words=words)
         if not text:
@@ -135,4 +136,5 @@ def _block(piece: Piece, doc_id: str, *, position: int, start: int, text: str) -
         end=start + len(text),
         section=piece.section,
         text=text,
+        page_last=piece.page_last if piece.page_last > piece.page else None,
     )

@@ -28,7 +28,7 @@ class QuestionMetrics:
 
     Args:
         n: questions.
-        answer_in_quote_share: share of the questions whose reference has all its content words in the quote, 0 to 1;
+        answer_in_quote_share: share of the questions whose reference, or each of its content words, is in the quote;
             the mechanical part of the paper's coverage.
         section_share: share of the documents' sections that a question asks about, 0 to 1.
         overlap_kl_lower_is_more: mean Kullback–Leibler divergence of the question's words from its quote's, in nats.
@@ -58,7 +58,7 @@ def measure_questions(
             vectors.
     """
     asked = {(question.doc_id, question.section) for question in questions}
-    supported = [float(set(content_words(q.reference)) <= set(content_words(q.quote))) for q in questions]
+    supported = [float(_supported(q)) for q in questions]
     return QuestionMetrics(
         n=len(questions),
         answer_in_quote_share=_mean(supported),
@@ -68,6 +68,12 @@ def measure_questions(
         question_words=_mean([len(q.question.split()) for q in questions]),
         reference_words=_mean([len(q.reference.split()) for q in questions]),
     )
+
+
+def _supported(question: Question) -> bool:
+    # Letter for letter first: a dash that is not ASCII joins its neighbours to one token.
+    reference, quote = (" ".join(text.lower().split()) for text in (question.reference, question.quote))
+    return reference in quote or set(content_words(reference)) <= set(content_words(quote))
 
 
 def kl_divergence(question: str, source: str) -> float:

@@ -21,6 +21,7 @@ from support.pdfs import PROSE, Text, column, pdf_bytes, picture_pdf
 
 from fourfold.ingest import contents
 from fourfold.ingest.corpus import read_corpus
+from fourfold.ingest.lines import clean
 from fourfold.ingest.ocr import Ocr, Tesseract
 from fourfold.ingest.pdf import parse_pdf
 from fourfold.ingest.reading import ReadOptions
@@ -122,9 +123,10 @@ def test_a_repaired_file_is_read_and_says_so() -> None:
 
 def test_text_is_nfc_without_ligatures_and_controls_but_keeps_its_meaning() -> None:
     # NFC and not NFKC: compatibility forms carry meaning, and 10² is not 102.
-    data = pdf_bytes([[Text(72, 100, "10² of a cafe")]])
-    _, blocks = parse_pdf(data, name="a.pdf")
-    assert blocks[0].text == "10² of a cafe"
+    given = "10\u00b2 of a cafe\u0301\x00, \ufb01ne\u200b \ud800and \u00bd \ufb04"
+    assert clean(given) == "10² of a café, fine and ½ ffl"
+    _, blocks = parse_pdf(pdf_bytes([[Text(72, 100, "10² of ½ a café")]]), name="a.pdf")
+    assert blocks[0].text == "10² of ½ a café"
 
 
 def test_without_ocr_a_scan_says_what_to_install() -> None:
