@@ -14,7 +14,7 @@ from fourfold.arms import arms_of
 from fourfold.embed.limit import max_input_tokens
 from fourfold.errors import FourfoldError, ModelError, StoreError, StudyError
 from fourfold.ingest.corpus import find_pdfs
-from fourfold.ingest.questions_file import count_rows
+from fourfold.ingest.generators import describe_test_questions
 from fourfold.llm.weights import Weights, find_embedder, find_language_model
 from fourfold.store import Store
 from fourfold.study import EndpointSettings, StudySettings
@@ -48,7 +48,7 @@ def check_study(study: StudySettings, runs: Path, *, cache: Path) -> list[Findin
     return [
         _look("corpus", lambda: f"{len(find_pdfs(study.corpus.folder))} PDF files in {study.corpus.folder}"),
         *([_look("control", lambda: _control(study))] if study.tuning.control is not None else []),
-        _look("test questions", lambda: f"{count_rows(study.questions.file, subset=study.questions.subset)} rows"),
+        _look("test questions", lambda: describe_test_questions(study.questions)),
         _look("language model", model),
         *([_look("endpoint", functools.partial(_endpoint, study.model.endpoint))] if study.model.endpoint else []),
         _look("embedder", lambda: _embedder(study)),

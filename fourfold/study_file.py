@@ -191,8 +191,10 @@ def _unserved(study: StudySettings, endpoint: EndpointSettings) -> list[str]:
 def _with_absolute_paths(study: StudySettings, folder: Path) -> StudySettings:
     corpus = study.corpus.model_copy(update={"folder": (folder / study.corpus.folder).resolve()})
     update: dict[str, Settings] = {"corpus": corpus}
-    if study.questions.file is not None:
-        update["questions"] = study.questions.model_copy(update={"file": (folder / study.questions.file).resolve()})
+    asked = study.questions
+    named = {"file": asked.file, "reviewed": asked.reviewed, "prompts": asked.prompts}
+    found = {name: (folder / path).resolve() for name, path in named.items() if path is not None}
+    update["questions"] = asked.model_copy(update=found)
     if study.tuning.control is not None:
         update["tuning"] = study.tuning.model_copy(update={"control": (folder / study.tuning.control).resolve()})
     if model := _local_model(study.model.id, folder):

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fourfold.app.context import Context
-from fourfold.app.stages.questions import generation_settings, write_texts
+from fourfold.app.stages.questions import tuning_generator
 from fourfold.app.stages.retrieved import contexts_of
-from fourfold.digest import digest_of, digest_of_file
+from fourfold.digest import digest_of, digest_of_file, digest_of_folder
 from fourfold.errors import FairnessError
 from fourfold.ingest.corpus import find_pdfs, read_corpus
-from fourfold.ingest.generate import generate_questions
 from fourfold.retrieval.chunk import chunk_documents
 from fourfold.retrieval.index import build_index, retrieve
 from fourfold.tuning.rows import TuningRow, build_rows
@@ -27,7 +26,9 @@ def control_inputs(context: Context) -> dict[str, str]:
     settings = context.study.questions
     written = {"n_tuning": settings.n_tuning, "max_question_tokens": settings.max_question_tokens,
                "max_reference_tokens": settings.max_reference_tokens, "seed": settings.seed,
-               "candidates_per_question": settings.candidates_per_question}  # fmt: skip
+               "candidates_per_question": settings.candidates_per_question, "generator": settings.generator,
+               "prompts": None if settings.prompts is None else digest_of_folder(settings.prompts),
+               "tags": {name: list(words) for name, words in settings.tags.items()}}  # fmt: skip
     return {
         "control files": digest_of([digest_of_file(path) for path in find_pdfs(_folder(context))]),
         "control questions": digest_of(written),
@@ -62,12 +63,8 @@ def control_rows(context: Context, folder: Path, *, n_tokens: int) -> tuple[Sequ
             expected="documents of another subject",
             hint="name another folder in tuning.control",
         )
-    generated = generate_questions(
-        corpus.documents,
-        corpus.blocks,
-        lambda chats, max_tokens: write_texts(context, chats, max_tokens),
-        n_wanted=study.questions.n_tuning,
-        settings=generation_settings(context),
+    generated = tuning_generator(context, corpus.blocks).generate(
+        corpus.documents, corpus.blocks, n_wanted=study.questions.n_tuning
     )
     chunks = chunk_documents(
         corpus.blocks, context.count_tokens(), max_tokens=study.index.chunk_tokens, overlap=study.index.chunk_overlap

@@ -31,6 +31,8 @@ COMMANDS = [
     "sweep",
     "compare",
     "models",
+    "review",
+    "export",
     *(stage.name for stage in STAGES[:-1]),
 ]
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.scripted import ScriptedContext, sentence, write_inputs
 
+from fourfold.app.check import check_study
 from fourfold.app.pipeline import run_stages
 from fourfold.app.progress import Reporter
 from fourfold.app.review import write_export, write_review
@@ -232,3 +233,10 @@ def test_cloze_questions_do_not_depend_on_the_model(inputs: Path, tmp_path: Path
     again = Asked(inputs, tmp_path, *CLOZE, "model.dtype=bfloat16")
     assert again.n_run == 0
     assert dataclasses.asdict(one.test[0]) == dataclasses.asdict(again.test[0])
+
+
+def test_without_a_file_check_says_that_test_questions_will_be_made_and_are_not_reviewed(tmp_path: Path) -> None:
+    study = load_study(write_inputs(tmp_path), ["questions.file=null", "questions.n_test=7"])
+    found = {finding.what: finding for finding in check_study(study, tmp_path / "runs", cache=tmp_path / "cache")}
+    assert found["test questions"].problem is None
+    assert str(found["test questions"].found).startswith("7 to be made by cloze from the documents, not reviewed")

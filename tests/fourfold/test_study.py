@@ -158,13 +158,17 @@ def test_a_bad_override_is_refused(tmp_path: Path, override: str, says: str) -> 
 def test_paths_are_absolute_and_relative_to_the_study_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("deep/weights", "elsewhere"):
         (tmp_path / folder).mkdir(parents=True)
-    text = "name: a\ncorpus: {folder: ../pdfs}\nquestions: {file: q.jsonl}\nmodel: {id: weights}\n"
+    text = (
+        "name: a\ncorpus: {folder: ../pdfs}\nquestions: {file: q.jsonl, reviewed: r.csv, prompts: p}\n"
+        "model: {id: weights}\n"
+    )
     write(tmp_path / "deep", text + "index: {embedder: weights}\n")
     monkeypatch.chdir(tmp_path / "elsewhere")
     study = load_study(Path("../deep/study.yaml"))
     root = tmp_path.resolve()
     assert study.corpus.folder == root / "pdfs"
     assert study.questions.file == root / "deep" / "q.jsonl"
+    assert (study.questions.reviewed, study.questions.prompts) == (root / "deep" / "r.csv", root / "deep" / "p")
     assert study.model.id == study.index.embedder == str(root / "deep" / "weights")
 
 
