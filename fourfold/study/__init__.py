@@ -1,0 +1,40 @@
+"""Every stage's settings, strict, with unit and default on each field. What is not named here has no effect."""
+
+from __future__ import annotations
+
+from fourfold.study.answer import DEFAULT_INSTRUCTIONS, METRICS, AnswerSettings, Metric, ScoreSettings
+from fourfold.study.corpus import CorpusSettings
+from fourfold.study.index import EmbeddingEndpoint, IndexSettings
+from fourfold.study.model import EndpointSettings, ModelSettings
+from fourfold.study.questions import HoldoutSettings, QuestionSettings
+from fourfold.study.retrieval import RetrievalSettings
+from fourfold.study.root import StudySettings
+from fourfold.study.settings import EMBEDDED, Price, Settings, Share
+from fourfold.study.tuning import TuningSettings
+from fourfold.study.verdict import ConstraintSettings, LatencySettings, PriceSettings, VerdictSettings
+
+__all__ = [
+    "DEFAULT_INSTRUCTIONS",
+    "EMBEDDED",
+    "METRICS",
+    "AnswerSettings",
+    "ConstraintSettings",
+    "CorpusSettings",
+    "EmbeddingEndpoint",
+    "EndpointSettings",
+    "HoldoutSettings",
+    "IndexSettings",
+    "LatencySettings",
+    "Metric",
+    "ModelSettings",
+    "Price",
+    "PriceSettings",
+    "QuestionSettings",
+    "RetrievalSettings",
+    "ScoreSettings",
+    "Settings",
+    "Share",
+    "StudySettings",
+    "TuningSettings",
+    "VerdictSettings",
+]

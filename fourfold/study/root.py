@@ -1,0 +1,42 @@
+"""Settings: one study."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from fourfold.study.answer import AnswerSettings, ScoreSettings
+from fourfold.study.corpus import CorpusSettings
+from fourfold.study.index import IndexSettings
+from fourfold.study.model import ModelSettings
+from fourfold.study.questions import QuestionSettings
+from fourfold.study.retrieval import RetrievalSettings
+from fourfold.study.settings import Settings
+from fourfold.study.tuning import TuningSettings
+from fourfold.study.verdict import LatencySettings, PriceSettings, VerdictSettings
+
+
+class StudySettings(Settings):
+    """One study."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="names the results folder: a-z, 0-9, '.', '_', '-'"
+    )
+    corpus: CorpusSettings
+    model: ModelSettings = ModelSettings()
+    questions: QuestionSettings = QuestionSettings()
+    index: IndexSettings = IndexSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    tuning: TuningSettings = TuningSettings()
+    answer: AnswerSettings = AnswerSettings()
+    score: ScoreSettings = ScoreSettings()
+    verdict: VerdictSettings = VerdictSettings()
+    latency: LatencySettings = LatencySettings()
+    prices: PriceSettings = PriceSettings()
+
+    @field_validator("name")
+    @classmethod
+    def _not_the_store(cls, value: str) -> str:
+        # runs/<name>/ stands beside runs/store.db and runs/blobs/.
+        if value == "blobs" or value.startswith("store.db"):
+            raise ValueError("is kept for the store's own files")
+        return value
