@@ -223,9 +223,14 @@ class Context:
             self.reporter.steps(label, "answers" if adapter or label.startswith("arm") else "texts"),
             {**self.provenance, "device": self.device},
         )
-        return generate(
+        found = generate(
             self.store, self.engine, chats, sampling=Sampling(max_tokens=max_tokens), adapter=adapter, run=run
         )
+        if run.n_cached:
+            self.reporter.say(
+                f"  {label}: {run.n_cached} kept from earlier runs, {run.n_cached_tokens:,} tokens not paid for again"
+            )
+        return found
 
 
 def find_key(environment: Mapping[str, str], variable: str | None) -> str | None:

@@ -95,7 +95,10 @@ def _make(single: Single, window: int, name: str) -> LLM:  # noqa: C901 (one cla
 
         @llm_chat_callback()  # type: ignore[untyped-decorator]
         def stream_chat(self, messages: Sequence[ChatMessage], **options: Any) -> Iterator[ChatResponse]:
-            return (answer(messages, options) for _ in range(1))
+            return (
+                ChatResponse(message=ChatMessage(role=MessageRole.ASSISTANT, content=text), delta=part)
+                for text, part in _stream(single, _as_chat(messages), options)
+            )
 
         @llm_chat_callback()  # type: ignore[untyped-decorator]
         async def achat(self, messages: Sequence[ChatMessage], **options: Any) -> ChatResponse:
@@ -107,7 +110,8 @@ def _make(single: Single, window: int, name: str) -> LLM:  # noqa: C901 (one cla
 
         @llm_completion_callback()  # type: ignore[untyped-decorator]
         def stream_complete(self, prompt: str, **options: Any) -> Iterator[CompletionResponse]:
-            return (complete(prompt, options) for _ in range(1))
+            chat = (Message(role="user", content=prompt),)
+            return (CompletionResponse(text=text, delta=part) for text, part in _stream(single, chat, options))
 
         @llm_completion_callback()  # type: ignore[untyped-decorator]
         async def acomplete(self, prompt: str, **options: Any) -> CompletionResponse:
@@ -117,6 +121,18 @@ def _make(single: Single, window: int, name: str) -> LLM:  # noqa: C901 (one cla
 
 
 def _complete(single: Single, chat: Chat, options: dict[str, Any]) -> RawCompletion:
+    return single.complete(chat, _max_tokens(options))
+
+
+def _stream(single: Single, chat: Chat, options: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What has been written so far, and the part of it that is new."""
+    text = ""
+    for part in single.stream(chat, _max_tokens(options)):
+        text += part
+        yield text, part
+
+
+def _max_tokens(options: dict[str, Any]) -> int | None:
     # `formatted` says that llama-index has put a prompt's words in place; there are none of ours to add.
     others = sorted(options.keys() - {"max_tokens", "formatted"})
     if others:
@@ -126,7 +142,8 @@ def _complete(single: Single, chat: Chat, options: dict[str, Any]) -> RawComplet
             expected="max_tokens or none: answers are decoded greedily",
             hint="leave it out of the call",
         )
-    return single.complete(chat, options.get("max_tokens"))
+    limit: int | None = options.get("max_tokens")
+    return limit
 
 
 def _as_chat(messages: Sequence[ChatMessage]) -> Chat:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,25 @@ def decode(model: Any, rows: Sequence[TokenIds], *, max_tokens: int, end_ids: fr
             tokens = _note(logits, order, written)
             running = [row for row in running if written[row].token_ids[-1] not in end_ids]
     return [until_end(one, end_ids) for one in written]
+
+
+def stream(model: Any, row: TokenIds, *, max_tokens: int, end_ids: frozenset[int]) -> Iterator[int]:
+    """One row's tokens as they are written, the end included; see `decode`.
+
+    Between two of them the model is free for others.
+    """
+    import torch
+
+    written = [Written()]
+    with torch.inference_mode(), ragged_attention(model):
+        batch, logits = _read(model, [row], max_tokens)
+        tokens = _note(logits, [0], written)
+    for n_written in range(1, max_tokens + 1):
+        yield written[0].token_ids[-1]
+        if n_written == max_tokens or written[0].token_ids[-1] in end_ids:
+            return
+        with torch.inference_mode(), ragged_attention(model):
+            tokens = _note(_step(model, batch, tokens, [len(row) + n_written - 1]), [0], written)
 
 
 def forward(model: Any, segments: Sequence[Segment], wanted: Sequence[int] | None) -> torch.Tensor | None:

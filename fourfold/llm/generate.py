@@ -21,13 +21,18 @@ Progress = Callable[[int, int], None]
 
 
 class GenerationRun:
-    """How to run: tokens a batch may hold, who is told of progress, and the provenance stored with each row."""
+    """How to run: tokens a batch may hold, who is told of progress, and the provenance stored with each row.
+
+    Afterwards it knows how many completions were generated, how many stood in the store already (`n_cached`), and how
+    many prompt and answer tokens that saved.
+    """
 
     def __init__(self, batch_tokens: int, progress: Progress, provenance: Mapping[str, Any]) -> None:
         self.batch_tokens = batch_tokens
         self.progress = progress
         self.provenance = provenance
         self.n_cached = 0
+        self.n_cached_tokens = 0
         self.n_generated = 0
 
 
@@ -54,8 +59,11 @@ def generate(
         if (refusal := too_long(engine, prompt, sampling)) is not None
     }
     wanted = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in refused}
-    refused |= _run_missing(store, engine, wanted, sampling=sampling, adapter=adapter, run=run)
+    kept, refused_now = _run_missing(store, engine, wanted, sampling=sampling, adapter=adapter, run=run)
+    refused |= refused_now
     found = _read(store, [key for key in wanted if key not in refused])
+    run.n_cached += len(kept)
+    run.n_cached_tokens += sum(found[key].n_prompt_tokens + found[key].n_answer_tokens for key in kept)
     return [refused[key] if key in refused else found[key] for key in keys]
 
 
@@ -96,13 +104,13 @@ def _run_missing(
     sampling: Sampling,
     adapter: Adapter | None,
     run: GenerationRun,
-) -> dict[str, Refusal]:
+) -> tuple[set[str], dict[str, Refusal]]:
+    """What stood in the store already, and what the engine refuses."""
     plan = digest_of([sorted(wanted), run.batch_tokens])
     lengths = {key: length_of(prompt) for key, prompt in wanted.items()}
     batches = _plan(store, plan, lengths, answer_tokens=sampling.max_tokens, batch_tokens=run.batch_tokens)
-    n_missing = sum(len(requests) for requests, done in batches if not done)
-    run.n_cached += len(wanted) - n_missing
-    n_done = len(wanted) - n_missing
+    kept = wanted.keys() - {key for requests, done in batches if not done for key in requests}
+    n_done = len(kept)
     run.progress(n_done, len(wanted))
     refused: dict[str, Refusal] = {}
     for number, (requests, done) in enumerate(batches):
@@ -121,7 +129,7 @@ def _run_missing(
         run.n_generated += len(rows)
         n_done += len(requests)
         run.progress(n_done, len(wanted))
-    return refused
+    return kept, refused
 
 
 def length_of(prompt: Prompt) -> int:

@@ -47,6 +47,8 @@ def load_base(weights: Weights, settings: ModelSettings, *, device: str) -> Any:
                 expected="files with every weight that config.json asks for",
             )
         model.generation_config = GenerationConfig(eos_token_id=model.generation_config.eos_token_id)
+        # Rounded where it will stand: a GPU takes seconds for what takes a CPU minutes.
+        model.to(device)
         if settings.quantisation == "nf4" and round_to_nf4(model) == 0:
             raise ModelError(
                 "the model cannot be rounded to NF4",
@@ -54,7 +56,7 @@ def load_base(weights: Weights, settings: ModelSettings, *, device: str) -> Any:
                 expected="a model made of linear layers",
                 hint="set model.quantisation to none, or name another model",
             )
-    return model.to(device).eval()
+    return model.eval()
 
 
 def load_tokenizer(weights: Weights) -> Any:

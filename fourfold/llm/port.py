@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -97,6 +97,13 @@ class Engine(Protocol):
         self, prompts: Sequence[Prompt], sampling: Sampling, adapter: Adapter | None
     ) -> Sequence[RawCompletion | Refusal]:
         """One batch, in order: an answer, or why there is none."""
+
+    def stream(self, prompt: Prompt, sampling: Sampling, adapter: Adapter | None) -> Iterator[str]:
+        """One answer in parts, as it is written; together they are what `complete` answers.
+
+        Raises:
+            SystemFaultError: it breaks off.
+        """
 
     def score(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]], adapter: Adapter | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
@@ -151,6 +151,36 @@ class TorchEngine:
             some = iter(halving(ragged, [ids for ids, fit in zip(rows, fits, strict=True) if fit]))
             others = iter(halving(plain, [ids for ids, fit in zip(rows, fits, strict=True) if not fit]))
         return [next(some if fit else others) for fit in fits]
+
+    def stream(self, prompt: Prompt, sampling: Sampling, adapter: Adapter | None) -> Iterator[str]:
+        """One answer in parts, as it is written; whole, from a model that transformers' `generate` answers.
+
+        Raises:
+            ModelError: as `complete`.
+        """
+        from fourfold.llm.decode import stream
+
+        adapters, ids = self._loaded(), _ids(prompt)
+        if not self._is_ragged(len(ids) + sampling.max_tokens):
+            yield self.complete([prompt], sampling, adapter)[0].text
+            return
+        tokens = stream(adapters.base, ids, max_tokens=sampling.max_tokens, end_ids=self._end_ids)
+        written: list[int] = []
+        said = 0
+        while True:
+            # Opened for each token: between two of them the engine may answer others, with other adapters.
+            with adapters.active(adapter):
+                token = next(tokens, None)
+            if token is not None:
+                written.append(token)
+            text = self.tokenizer.decode(written, skip_special_tokens=True).strip()
+            # A character of several tokens shows as U+FFFD until it is whole; a space may turn out to be the last.
+            whole = text if token is None else text.rstrip("\ufffd").rstrip()
+            if len(whole) > said:
+                yield whole[said:]
+                said = len(whole)
+            if token is None:
+                return
 
     def score(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]], adapter: Adapter | None

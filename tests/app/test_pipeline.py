@@ -31,13 +31,15 @@ NAMES = [stage.name for stage in STAGES if stage.name != "latency"]
 
 
 class Told(Reporter):
-    """Remembers which stages were begun."""
+    """Remembers what was said, and which stages were begun."""
 
     def __init__(self) -> None:
         super().__init__(quiet=True)
         self.begun: list[str] = []
+        self.said: list[str] = []
 
     def say(self, text: str) -> None:
+        self.said.append(text)
         if text.endswith(" …"):
             self.begun.append(text.removesuffix(" …"))
 
@@ -89,6 +91,16 @@ def test_a_change_carries_out_only_what_depends_on_it(
     told = Told()
     run_scripted(finished.study, copy_of(finished, tmp_path), overrides=[override], reporter=told)
     assert told.begun == begun
+
+
+def test_answers_that_stand_in_the_store_are_told_with_what_they_save(finished: Finished, tmp_path: Path) -> None:
+    told = Told()
+    runs = copy_of(finished, tmp_path)
+    run_scripted(finished.study, runs, overrides=["answer.arms=[base]"], reporter=told)
+    # Questions in the same words are one request.
+    base = {a.generation: a for a in rows_of(finished.runs, Answer, "answer") if a.arm == "base"}
+    n_tokens = sum(answer.n_prompt_tokens + answer.n_answer_tokens for answer in base.values())
+    assert f"  arm base: {len(base)} kept from earlier runs, {n_tokens:,} tokens not paid for again" in told.said
 
 
 def test_a_rule_changed_after_the_first_answer_is_told_in_the_report(finished: Finished, tmp_path: Path) -> None:
@@ -185,7 +197,7 @@ def test_what_tuning_saw_is_byte_equal_to_what_answering_would_ask(finished: Fin
     chunks = rows_of(finished.runs, Chunk, "index")
     questions = [q for q in rows_of(finished.runs, Question, "questions") if q.split == "tuning"]
     contexts = contexts_of(rows_of(finished.runs, Retrieved, "tune"), chunks)
-    built = build_rows(engine, questions, contexts, instructions=study.answer.instructions, with_context_share=0.5)
+    built = build_rows(engine, questions, contexts, instructions=study.answer.instructions, form="mixture")
 
     def asked(question: Question, shown: list[str] | None) -> Chat:
         return answer_chat(study.answer.instructions, question.question, shown)

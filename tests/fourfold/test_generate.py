@@ -133,6 +133,7 @@ def test_what_is_stored_is_not_asked_again(ask: Asked) -> None:
     assert engine.batches == [("c",)]
     assert second[::2] == first[::-1]
     assert (ask.run.n_cached, ask.run.n_generated) == (2, 1)
+    assert ask.run.n_cached_tokens == sum(done.n_prompt_tokens + done.n_answer_tokens for done in first)
 
 
 def test_nothing_asked_is_nothing_done(ask: Asked) -> None:

@@ -162,6 +162,43 @@ def test_a_models_own_decoding_habits_are_left_out(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_stream_is_the_answer_in_parts(engine: TorchEngine, lively: Weights, tmp_path: Path) -> None:
+    adapter = make_adapter(lively, tmp_path / "a", seed=1)
+    for tuned in (None, adapter):
+        for prompt in engine.prepare(CHATS):
+            parts = list(engine.stream(prompt, Sampling(max_tokens=MAX_TOKENS), tuned))
+            (whole,) = engine.complete([prompt], Sampling(max_tokens=MAX_TOKENS), tuned)
+            assert "".join(parts) == whole.text
+            assert len(parts) > 1
+            assert all(parts)
+
+
+def test_between_two_parts_of_a_stream_others_are_answered(
+    engine: TorchEngine, answers: list[RawCompletion], lively: Weights, tmp_path: Path
+) -> None:
+    adapter = make_adapter(lively, tmp_path / "a", seed=1)
+    first, second = engine.prepare(CHATS)[:2]
+    parts = engine.stream(first, Sampling(max_tokens=MAX_TOKENS), None)
+    begun = next(parts)
+    engine.complete([second], Sampling(max_tokens=2), adapter)
+    assert begun + "".join(parts) == answers[0].text
+    assert not torch.is_inference_mode_enabled()
+
+
+def test_a_stream_ends_with_its_end_token_and_shows_no_half_of_a_character(lively: Weights) -> None:
+    engine = engine_of(lively)
+    (prompt,) = engine.prepare(CHATS[:1])
+    (whole,) = engine.complete([prompt], Sampling(max_tokens=MAX_TOKENS), None)
+    assert whole.token_ids is not None
+    engine._end_ids = frozenset({whole.token_ids[4]})  # one that the random model writes
+    (short,) = engine.complete([prompt], Sampling(max_tokens=MAX_TOKENS), None)
+    assert "".join(engine.stream(prompt, Sampling(max_tokens=MAX_TOKENS), None)) == short.text
+    texts = {1: "a", 2: "a\ufffd", 3: "a\u00e9", 4: "a\u00e9 ", 5: "a\u00e9 b"}
+    engine._end_ids = frozenset()
+    engine.tokenizer.decode = lambda ids, **_: texts[len(ids)]
+    assert list(engine.stream(prompt, Sampling(max_tokens=5), None)) == ["a", "\u00e9", " b"]
+
+
 def test_an_adapter_changes_the_answers_and_the_base_answers_as_before(
     lively: Weights, answers: list[RawCompletion], tmp_path: Path
 ) -> None:
@@ -235,6 +272,7 @@ def test_a_model_that_cannot_be_honoured_is_answered_by_transformers_and_named_s
     said = [record.getMessage() for record in caplog.records if "generate" in record.getMessage()]
     assert len(said) == 1
     assert "gpt2" in said[0]
+    assert list(engine.stream(prompts[0], Sampling(max_tokens=MAX_TOKENS), None)) == [found[0].text]
     (scored,) = engine.score(prompts[:1], [["yes"]], None)
     assert len(scored[0].logprobs) == len(scored[0].token_ids) > 0
 

@@ -143,7 +143,7 @@ class EndpointEngine:
                 raise guided.no_guided(self._settings.model, answer.reason)
         return found
 
-    def stream(self, prompt: Prompt, sampling: Sampling, adapter: Adapter | None = None) -> Iterator[str]:
+    def stream(self, prompt: Prompt, sampling: Sampling, adapter: Adapter | None) -> Iterator[str]:
         """One answer in parts, as it is written.
 
         Raises:

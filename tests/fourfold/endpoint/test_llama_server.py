@@ -80,7 +80,7 @@ def test_several_at_once_keep_their_order(engine: EndpointEngine) -> None:
 
 def test_it_streams_what_it_answers(engine: EndpointEngine) -> None:
     question = prompt("What is the capital of France?")
-    parts = list(engine.stream(question, SHORT))
+    parts = list(engine.stream(question, SHORT, None))
     assert len(parts) > 1
     assert "".join(parts).strip() == complete(engine, "What is the capital of France?")[0].text
 

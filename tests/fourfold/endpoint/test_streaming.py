@@ -13,12 +13,12 @@ from fourfold.errors import ModelError, SystemFaultError
 
 
 def streamed(bench: Bench, script: Script) -> list[str]:
-    return list(bench.engine(bench.serve(script).url).stream(prompts("q")[0], SHORT))
+    return list(bench.engine(bench.serve(script).url).stream(prompts("q")[0], SHORT, None))
 
 
 def test_parts_come_as_they_are_written(bench: Bench) -> None:
     server = bench.serve(lambda _: events("Par", "is", " é"))
-    assert list(bench.engine(server.url).stream(prompts("q")[0], SHORT)) == ["Par", "is", " é"]
+    assert list(bench.engine(server.url).stream(prompts("q")[0], SHORT, None)) == ["Par", "is", " é"]
     body = server.asked[0].body
     assert body["stream"] is True
     assert "logprobs" not in body
@@ -31,14 +31,14 @@ def test_a_stream_may_end_with_its_last_part_or_with_the_end_mark(bench: Bench) 
 
 
 def test_nothing_is_taken_from_the_server_that_nobody_reads(bench: Bench) -> None:
-    parts = bench.engine(bench.serve(lambda _: events("a", "b", "c")).url).stream(prompts("q")[0], SHORT)
+    parts = bench.engine(bench.serve(lambda _: events("a", "b", "c")).url).stream(prompts("q")[0], SHORT, None)
     assert next(parts) == "a"
     parts.close()  # type: ignore[attr-defined]
 
 
 def test_a_stream_that_breaks_off_is_no_answer(bench: Bench) -> None:
     server = bench.serve(lambda _: events("Par", "is", end=False, finish_reason=None))
-    parts = bench.engine(server.url).stream(prompts("q")[0], SHORT)
+    parts = bench.engine(server.url).stream(prompts("q")[0], SHORT, None)
     assert [next(parts), next(parts)] == ["Par", "is"]
     with pytest.raises(SystemFaultError, match="breaks off before its end; 5 characters had come"):
         next(parts)
@@ -54,7 +54,7 @@ def test_a_connection_that_breaks_off_within_a_stream_is_no_answer(bench: Bench)
 def test_what_fails_before_the_first_part_is_tried_again(bench: Bench) -> None:
     faults = (failure(500), Reply(hang=True), events(end=False, finish_reason=None))
     server = bench.serve(lambda asked: faults[asked.nth] if asked.nth < 3 else events("yes"))
-    parts = bench.engine(server.url, timeout_s=0.2).stream(prompts("q")[0], SHORT)
+    parts = bench.engine(server.url, timeout_s=0.2).stream(prompts("q")[0], SHORT, None)
     assert list(parts) == ["yes"]
     assert len(server.asked) == 4
 
