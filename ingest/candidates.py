@@ -1,4 +1,4 @@
-"""Candidate quotes: sentences of every document that a tuning question can be asked about."""
+"""Candidate quotes: sentences of every document, in paragraphs and in items of lists, that can be asked about."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from fourfold.types import Block, Document
+from fourfold.ingest.lists import after_mark
+from fourfold.types import Block, BlockKind, Document
 
+# Headings, tables, captions, notes and forms hold few whole sentences.
+ASKED: frozenset[BlockKind] = frozenset({"text", "list"})
 _SENTENCE = re.compile(r"\S.*?[.!?](?=\s+[A-Z(\"“]|\s*$)", re.DOTALL)
 _POINTS_ELSEWHERE = re.compile(
     r"\b(this|these|the (above|following|previous|next)) "
@@ -16,6 +19,8 @@ _POINTS_ELSEWHERE = re.compile(
     r"|\b(see|cf\.) (also )?(section|chapter|below|above)\b",
     re.IGNORECASE,
 )
+# Items of a list that were not told apart: "Yes from the list. o Do not change it. • Click Run."
+_GLUED = re.compile(r"[•▪◦■□➢]|[.:] o [A-Z]")
 _MIN_WORDS, _MAX_WORDS = 8, 45
 _FALLBACK_MIN_WORDS = 4
 
@@ -42,8 +47,9 @@ def find_candidates(
 ) -> dict[str, list[Candidate]]:
     """Per read document, its candidates in the order in which they are tried: one of each section in turn.
 
-    A candidate is a whole sentence of 8 to 45 words that does not point elsewhere ("see section …"). A document
-    without any gets its text blocks of 4 words and more instead: it must be covered too (fairness rule 2).
+    A candidate is a whole sentence of 8 to 45 words that does not point elsewhere ("see section …"); in a list none
+    reaches over two items, and an item's mark is no part of it. A document without any gets its paragraphs and items of
+    4 words and more instead: it must be covered too (fairness rule 2).
 
     Args:
         documents: those to find candidates in; unread ones have none.
@@ -55,13 +61,14 @@ def find_candidates(
     strict: dict[str, list[Candidate]] = {doc_id: [] for doc_id in names}
     loose: dict[str, list[Candidate]] = {doc_id: [] for doc_id in names}
     for block in blocks:
-        if block.kind != "text" or block.doc_id not in names:
+        if block.kind not in ASKED or block.doc_id not in names:
             continue
-        for match in _SENTENCE.finditer(block.text):
-            if _fits(match.group()):
-                strict[block.doc_id].append(_candidate(block, names[block.doc_id], match.span()))
-        if len(block.text.split()) >= _FALLBACK_MIN_WORDS:
-            loose[block.doc_id].append(_candidate(block, names[block.doc_id], (0, len(block.text))))
+        for start, end in _parts(block):
+            for match in _SENTENCE.finditer(block.text, start, end):
+                if _fits(match.group()):
+                    strict[block.doc_id].append(_candidate(block, names[block.doc_id], match.span()))
+            if len(block.text[start:end].split()) >= _FALLBACK_MIN_WORDS:
+                loose[block.doc_id].append(_candidate(block, names[block.doc_id], (start, end)))
     queues = {doc_id: _in_turn(strict[doc_id] or loose[doc_id], seed) for doc_id in names}
     return {doc_id: [c for c in queue if skip is None or not skip(c)] for doc_id, queue in queues.items()}
 
@@ -80,6 +87,17 @@ def share_out(n_wanted: int, sizes: dict[str, int]) -> dict[str, int]:
     return quota
 
 
+def _parts(block: Block) -> list[tuple[int, int]]:
+    """Spans within a block that no sentence reaches over: the whole of a paragraph, each item of a list."""
+    if block.kind != "list":
+        return [(0, len(block.text))]
+    spans, start = [], 0
+    for item in block.text.split("\n"):
+        spans.append((start + after_mark(item), start + len(item)))
+        start += len(item) + 1
+    return spans
+
+
 def _fits(sentence: str) -> bool:
     words = sentence.split()
     return (
@@ -87,6 +105,7 @@ def _fits(sentence: str) -> bool:
         and sentence[0].isupper()
         and sentence.endswith(".")
         and _POINTS_ELSEWHERE.search(sentence) is None
+        and _GLUED.search(sentence) is None
     )
 
 

@@ -61,7 +61,12 @@ _NAME = re.compile(
 # "GNU-style" is no name, "and/or" no path, and "Table" a label.
 _NO_NAME = re.compile(
     r"[A-Z][\w-]*-[a-z]{3,}|(and|he|his|she|input|on|yes|read|s)/(or|she|her|he|output|off|no|write)"
-    r"|Tables?|Figures?|Sections?|Chapters?|Pages?|Parts?|Appendix|Equations?|Notes?|Steps?"
+    r"|Tables?|Figures?|Sections?|Chapters?|Pages?|Parts?|Appendix|Equations?|Notes?|Steps?|See|Click \w+|Do"
+)
+# Behind "see" stands a heading's first word ("see Picking a distribution"), behind an acronym a name's second word ("X
+# Window System", "GIS Skills").
+_NO_NAME_BEFORE = re.compile(
+    r"\b([Ss]ee|[Rr]efer to|[Cc]onsult)( also)?( the)? $|(?<![.!?:;] )(?<!^)\b[A-Z][A-Z0-9-]* $"
 )
 # A capital here may be a sentence's, after a footnote's number too.
 _BREAK = re.compile(r"[.!?:;]\d*[)\"”’]?\s+[(\"“‘]?$|^[(\"“‘]?$")
@@ -106,7 +111,8 @@ def _is_blank(kind: str, sentence: str, start: int, end: int) -> bool:
     if kind == "name":
         opens = text[0].isupper() and _BREAK.search(sentence[:start]) is not None
         short = len(text.split()) <= _MAX_NAME_WORDS and sum(map(str.isalpha, text)) >= 2
-        return short and not opens and _NO_NAME.fullmatch(text) is None
+        whole = _NO_NAME_BEFORE.search(sentence[:start]) is None
+        return short and whole and not opens and _NO_NAME.fullmatch(text) is None
     return True
 
 

@@ -17,7 +17,24 @@ _FUNCTION_WORDS = frozenset(
         "all some each one also only more most very"
     ).split()
 )
-_PARTS = "(sentence|statement|passage|section|chapter|document|text|paragraph|page|table|figure|example|manual)s?"
+# Words that say nothing by themselves: an answer of these alone ("of course", "the above", "as follows", "see here") is
+# none. "Never" and "daily" are answers.
+_EMPTY_WORDS = frozenset(
+    (  # noqa: SIM905 (as above)
+        "above afterwards again almost already although another anyway aforementioned because below besides case "
+        "cases certain certainly course details eg either else especially etc even example examples exactly fact "
+        "follow following follows further furthermore generally given hence here however ie important indeed "
+        "instead just kind later latter former like likewise manner many mentioned moreover much namely necessary "
+        "neither nevertheless next note now often other others otherwise particular particularly perhaps please "
+        "possible possibly previous probably provided quite rather really respectively same see several shown "
+        "simply since somehow something still such therefore thing things though thus together too use used useful "
+        "using usually various way ways well whatever whether within without yes yet"
+    ).split()
+)
+_PARTS = (
+    "(sentence|statement|passage|section|chapter|document|text|paragraph|page|table|figure|example|manual|appendix"
+    "|screenshot|lesson|reference|list)s?"
+)
 _POINTING = re.compile(
     rf"\b(this|these|those|that|the|said|above|following|given) {_PARTS}\b"
     r"|^(what|who|where|when|which|how|why)( \w+)? (is|are|was|were|does|do|did) (it|they|this|that|these|those)\b"
@@ -30,15 +47,17 @@ _ELSEWHERE = re.compile(
     rf"|\b(this|these|the (above|following|previous|preceding|next|present)) {_PARTS}\b"
     r"|\bthe following\b|\bas follows\b"
     r"|\b(as )?(shown|described|mentioned|listed|noted|given|discussed|explained|see|seen) (above|below|earlier)\b"
-    r"|\b(above|below)-mentioned\b|\baforementioned\b",
+    r"|\b(above|below)-mentioned\b|\baforementioned\b"
+    rf"|\bshown (in|on) the {_PARTS}\b|\brefer to (appendix|section|chapter|lesson)\b"
+    r"|\b(this|these) (points?|steps?|options?|procedures?)\b|\bsuch an? \w+\b|\bto do (this|so)\b",
     re.IGNORECASE,
 )
 # What such a sentence speaks of stands in the one before, or elsewhere.
 _OPENING = re.compile(
-    r"^(and|but|or|so|it|its|they|their|them|this|these|those|that|he|she|his|her|such|otherwise|instead|"
+    r"^(and|but|or|so|also|below|above|thus|it|its|they|their|them|this|these|those|that|he|she|his|her|such|otherwise|instead|"
     r"the (former|latter|same)|(in|for|to|with|of|by|on|from|at) (this|that|these|those|such|it|them)|if (so|not)|"
     r"doing (so|this)|(both|each|one|some|all|none) of (them|these|those)|(please )?(see|refer to|consult)|"
-    r"for (more|further|full) (details|information|instructions))\b",
+    r"(the|for|in|on) other|for (more|further|full) (details|information|instructions))\b",
     re.IGNORECASE,
 )
 _MIN_WORDS, _MAX_WORDS = 5, 30
@@ -93,13 +112,15 @@ def refuse_question(question: str, quote: str, log: FilterLog | None = None) -> 
 def refuse_reference(reference: str, question: str, quote: str, log: FilterLog | None = None) -> str | None:
     """Why a generated reference cannot be kept.
 
-    It must stand in the quote word for word, and say something that the question does not.
+    It must stand in the quote word for word, and hold a number, a name or a word with a meaning of its own that the
+    question does not hold.
     """
     words = content_words(reference)
     refusals = {
         "empty": not words,
         "not supported by the quote": any(word not in set(content_words(quote)) for word in words),
-        "says what the question says": set(words) <= set(content_words(question)),
+        "says nothing": set(words) <= _EMPTY_WORDS,
+        "says what the question says": set(words) - _EMPTY_WORDS <= set(content_words(question)),
         "not verbatim": not contains_run(squad_tokens(quote), squad_tokens(reference)),
     }
     return (log or FilterLog()).first_refusal(refusals, reference, prefix="answer, quote used instead: ")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
 
 from fourfold.errors import QuestionError
-from fourfold.ingest.candidates import Candidate
+from fourfold.ingest.candidates import ASKED, Candidate
 from fourfold.study import HoldoutSettings
 from fourfold.types import Block, Document
 
@@ -31,9 +33,14 @@ class Holdout:
 
 
 def choose_holdout(
-    documents: Sequence[Document], blocks: Iterable[Block], settings: HoldoutSettings | None, *, seed: int
+    documents: Sequence[Document],
+    blocks: Iterable[Block],
+    settings: HoldoutSettings | None,
+    *,
+    seed: int,
+    dates: Mapping[str, date | None] = MappingProxyType({}),
 ) -> Holdout:
-    """What a study holds out: the documents that it names, a share drawn from the others, and matching sections.
+    """What a study holds out: documents by name and date, a share drawn from the others, and matching sections.
 
     A document of which every section matches is held out whole. The index still covers all: rag answers from what
     tuning has not seen.
@@ -43,10 +50,11 @@ def choose_holdout(
         blocks: of the corpus.
         settings: None holds nothing out.
         seed: of the draw.
+        dates: per document id its date; used where the settings name one.
 
     Raises:
-        QuestionError: a named document is not in the corpus or could not be read, no section matches, or nothing is
-            left to tune on.
+        QuestionError: a named document is not in the corpus or could not be read, no section or date matches, or
+            nothing is left to tune on.
     """
     if settings is None:
         return Holdout()
@@ -55,6 +63,11 @@ def choose_holdout(
     if strangers:
         raise _error(f"not among the documents that were read: {', '.join(strangers)}", f"names of {', '.join(names)}")
     held = {names[name] for name in settings.documents}
+    if settings.since is not None:
+        new = {doc_id for doc_id in names.values() if (day := dates.get(doc_id)) and day >= settings.since}
+        if not new:
+            raise _error(f"no document is dated {settings.since} or later", "a date that finds a document")
+        held |= new
     if settings.share is not None:
         others = sorted(set(names.values()) - held)
         # A share that rounds to nothing would hold nothing out without saying so.
@@ -63,7 +76,7 @@ def choose_holdout(
     sections: set[tuple[str, tuple[str, ...]]] = set()
     if settings.sections is not None:
         pattern = re.compile(settings.sections)
-        every = {(block.doc_id, block.section) for block in blocks if block.kind == "text"}
+        every = {(block.doc_id, block.section) for block in blocks if block.kind in ASKED}
         sections = {place for place in every if any(pattern.search(heading) for heading in place[1])}
         if not sections:
             raise _error(f"no section's heading matches {settings.sections!r}", "a pattern that finds a heading")

@@ -1,10 +1,15 @@
-"""Tuning questions that nearly repeat a test question are taken out and listed (fairness rule 2)."""
+"""How near tuning questions come to test questions; those that nearly repeat one are taken out (fairness rule 2)."""
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from datasketch import MinHash
 from numpy.typing import NDArray
 
 from fourfold.errors import FairnessError
@@ -13,20 +18,34 @@ from fourfold.types import LeakedPair, Question
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 _SHINGLE = 3
+_PERMUTATIONS = 128
 
 
-def find_leaks(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearestPair:
+    """A tuning question with the test question nearest to it.
+
+    `minhash` estimates the Jaccard index, in [0, 1]; `leaks`: it nearly repeats it, and is taken out.
+    """
+
+    pair: LeakedPair
+    minhash: float
+    leaks: bool
+
+
+def find_nearest(
     tuning: Sequence[Question],
     test: Sequence[Question],
     embed: Embed,
     *,
     jaccard_limit: float,
     cosine_limit: float,
-) -> tuple[LeakedPair, ...]:
-    """The tuning questions that nearly repeat a test question, each with the test question nearest to it.
+) -> tuple[NearestPair, ...]:
+    """For each tuning question the test question nearest to it, and whether it nearly repeats it.
 
     Compared is question + reference: by the Jaccard index of their sets of word 3-grams (computed, where MinHash
-    would estimate it: tuning × test pairs are few), and by the cosine of their embeddings. Either limit suffices.
+    would estimate it: tuning × test pairs are few), and by the cosine of their embeddings. Either limit suffices; the
+    nearest is the one furthest above a limit, or least below.
 
     Args:
         tuning: generated questions.
@@ -40,23 +59,34 @@ def find_leaks(
     texts = [[f"{item.question} {item.reference}" for item in split] for split in (tuning, test)]
     sets = [[shingles(text) for text in split] for split in texts]
     cosines = embed(texts[0]) @ embed(texts[1]).T
-    leaks = []
+    found = []
     for row, item in enumerate(tuning):
         jaccards = np.array([jaccard(sets[0][row], other) for other in sets[1]])
         excess = np.maximum(jaccards - jaccard_limit, cosines[row] - cosine_limit)
         nearest = int(excess.argmax())
-        if excess[nearest] >= 0:
-            leaks.append(
-                LeakedPair(
-                    tuning_question=item.question,
-                    tuning_reference=item.reference,
-                    test_question_id=test[nearest].question_id,
-                    test_question=test[nearest].question,
-                    jaccard=float(jaccards[nearest]),
-                    cosine=float(cosines[row, nearest]),
-                )
-            )
-    return tuple(leaks)
+        pair = LeakedPair(
+            tuning_question=item.question,
+            tuning_reference=item.reference,
+            test_question_id=test[nearest].question_id,
+            test_question=test[nearest].question,
+            jaccard=float(jaccards[nearest]),
+            cosine=float(cosines[row, nearest]),
+        )
+        estimate = _sketch(sets[0][row]).jaccard(_sketch(sets[1][nearest]))
+        found.append(NearestPair(pair=pair, minhash=float(estimate), leaks=bool(excess[nearest] >= 0)))
+    return tuple(found)
+
+
+def leakage_table(nearest: Sequence[NearestPair]) -> str:
+    """The evidence as CSV, the nearest pairs first: those that were taken out, then by the larger of both figures."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow([*LeakedPair.__slots__, "minhash", "taken_out"])
+    for one in sorted(nearest, key=lambda one: (not one.leaks, -max(one.pair.jaccard, one.pair.cosine))):
+        cells = dataclasses.asdict(one.pair)
+        figures = {name: f"{cells[name]:.4f}" for name in ("jaccard", "cosine")}
+        table.writerow([*(cells | figures).values(), f"{one.minhash:.4f}", "yes" if one.leaks else "no"])
+    return out.getvalue()
 
 
 def require_few_leaks(leaks: Sequence[LeakedPair], n_tuning: int, *, limit: float) -> None:
@@ -89,3 +119,9 @@ def jaccard(a: frozenset[tuple[str, ...]], b: frozenset[tuple[str, ...]]) -> flo
     """Shared / all; 0 for two empty sets."""
     union = len(a | b)
     return len(a & b) / union if union else 0.0
+
+
+def _sketch(own: frozenset[tuple[str, ...]]) -> MinHash:
+    sketch = MinHash(num_perm=_PERMUTATIONS)
+    sketch.update_batch([" ".join(shingle).encode() for shingle in sorted(own)])
+    return sketch

@@ -32,3 +32,9 @@ def item_starts(lines: Sequence[Line]) -> tuple[int, ...]:
     # Initials ("J. Smith") open a paragraph, not an item, unless another one follows.
     starts = tuple(at for at, line in enumerate(lines) if mark.match(line.text))
     return starts if mark is _BULLET or len(starts) > 1 or lines[0].text.lstrip("(")[:1].isdigit() else ()
+
+
+def after_mark(item: str) -> int:
+    """Where an item's text begins behind its mark; 0 for a line that has none."""
+    match = _BULLET.match(item) or _NUMBER.match(item)
+    return match.end() if match else 0

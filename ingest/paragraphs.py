@@ -27,12 +27,11 @@ _ENDS = re.compile(r"[.!?:;…。！？؟][\"'”’»)\]]*(?:\s?\d{1,3})?$")  #
 _BETWEEN = frozenset({"footnote", "table", "caption", "form"})
 
 
-def arrange(pieces: Iterable[Piece], *, across_pages: bool = True) -> tuple[Piece, ...]:
+def arrange(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
     """Part and join the pieces of a document.
 
     Args:
         pieces: headings, and the blocks under them, in reading order.
-        across_pages: whether a paragraph is joined with the next page's.
 
     Returns:
         The same lines; no line is in two pieces, and none is left out.
@@ -41,7 +40,7 @@ def arrange(pieces: Iterable[Piece], *, across_pages: bool = True) -> tuple[Piec
     for piece in pieces:
         for part in _parted(piece):
             at = _goes_on_from(done, part)
-            if at is None or not (across_pages or done[at].page_last == part.page):
+            if at is None:
                 done.append(part)
             else:
                 done[at] = _joined(done[at], part)
@@ -129,7 +128,9 @@ def _breaks_off(before: Piece, part: Piece, *, adjacent: bool) -> bool:
         return adjacent and near and begins_low and n_words >= 5 and before.kind == "text"
     full = last.bbox[2] >= max(line.bbox[2] for line in before.lines[-4:]) - 2 * last.size
     long = n_words >= 3 and len(first.text.split()) >= 3
-    return (begins_low and n_words >= 2) or (full and long and len(part.lines) > 1 and before.kind == "text")
+    # A line by itself is always as wide as its block.
+    whole = min(len(before.lines), len(part.lines)) > 1
+    return (begins_low and n_words >= 2) or (full and long and whole and before.kind == "text")
 
 
 def _joined(before: Piece, part: Piece) -> Piece:

@@ -113,8 +113,7 @@ def _blocks(contents: Contents, doc_id: str) -> tuple[Block, ...]:
     words = words_of(pages)
     blocks: list[Block] = []
     start = 0
-    # Not across pages: a question's quote is looked for in the blocks that begin on its page (quotes.page_span).
-    for piece in arrange(sections.pieces, across_pages=False):
+    for piece in arrange(sections.pieces):
         text = text_of(piece, words=words)
         if not text:
             continue

@@ -61,11 +61,13 @@ def locate(quote: str, text: str, *, start: int, end: int) -> tuple[int, int] | 
 def page_span(blocks: Sequence[Block], page: int) -> tuple[int, int] | None:
     """Start and end (exclusive) of a page's text in its document's, or None if it has none.
 
+    A paragraph that goes on from the page before, or on the next, belongs to both whole.
+
     Args:
         blocks: one document's blocks, in order.
         page: from 1.
     """
-    here = [block for block in blocks if block.page == page]
+    here = [block for block in blocks if block.page <= page <= (block.page_last or block.page)]
     return (here[0].start, here[-1].end) if here else None
 
 

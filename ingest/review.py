@@ -78,13 +78,15 @@ class Reviewed:
 def write_sheet(questions: Iterable[Question]) -> str:
     """The sheet of the generated questions among some, as CSV text with an empty verdict each.
 
+    Unanswerable ones are not on it: they have no quote in the corpus at which they could be placed again.
+
     A cell that a spreadsheet would take for a formula gets an apostrophe before it, which reading takes off.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(SheetRow.model_fields)
     for question in questions:
-        if question.reference_source == "person":
+        if question.reference_source == "person" or question.answerable is False:
             continue
         row = SheetRow(
             id=question.question_id,

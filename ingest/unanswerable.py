@@ -12,7 +12,7 @@ import random
 import re
 from collections.abc import Iterable, Sequence
 
-from fourfold.errors import FairnessError
+from fourfold.errors import FairnessError, QuestionError
 from fourfold.ingest.candidates import find_candidates
 from fourfold.ingest.cloze import BLANK, ClozeGenerator, find_blanks
 from fourfold.ingest.corpus import Corpus
@@ -20,7 +20,47 @@ from fourfold.types import Block, Document, Question
 
 # The words that the default answer instructions give for it.
 REFERENCE = "I don't know."
+# A cloze question is of use for an exchange where its sentence holds a named term beside the blank: about one in three.
+_ORIGINALS = 4
 _QUOTED = re.compile(r'(?<=: ").*(?="\?$)', re.DOTALL)
+
+
+def make_unanswerable(
+    outside: Corpus,
+    documents: Sequence[Document],
+    blocks: Sequence[Block],
+    *,
+    n_answerable: int,
+    share: float,
+    seed: int,
+) -> tuple[Question, ...]:
+    """Questions of both kinds, half of each; where names to exchange run out, more about documents outside.
+
+    Args:
+        outside: documents that are no part of the corpus.
+        documents: the corpus.
+        blocks: the corpus' text.
+        n_answerable: test questions that the corpus answers.
+        share: of all test questions, these among them, in (0, 1).
+        seed: of every draw.
+
+    Raises:
+        FairnessError: a document of the corpus is outside too.
+        QuestionError: nothing outside can be asked about.
+    """
+    n_wanted = max(1, round(n_answerable * share / (1 - share)))
+    require_outside(outside.documents, documents)
+    originals = ClozeGenerator(seed=seed, split="test").generate(documents, blocks, n_wanted=_ORIGINALS * n_wanted)
+    exchanged = exchange_names(originals.questions, blocks, outside, n_wanted=n_wanted // 2, seed=seed)
+    asked = ask_outside(outside, documents, n_wanted=n_wanted - len(exchanged), seed=seed)
+    if not (asked or exchanged):
+        raise QuestionError(
+            "no unanswerable question can be made",
+            seen=f"{len(outside.documents)} document(s) outside without a sentence that holds a number, date or name",
+            expected="documents with running text",
+            hint="name another folder in questions.outside, or leave it out",
+        )
+    return (*asked, *exchanged)
 
 
 def ask_outside(outside: Corpus, documents: Sequence[Document], *, n_wanted: int, seed: int) -> tuple[Question, ...]:
@@ -55,9 +95,10 @@ def exchange_names(
 ) -> tuple[Question, ...]:
     """Cloze questions with a named term exchanged for one that stands nowhere in the corpus.
 
-    The term is of the outside documents, of the same number of words as the one that it replaces where there is such a
-    one. The result may happen to be answerable by chance only if the corpus states the same of another term in other
-    words; nobody checks that, so a share of these marks is wrong, and human review finds it.
+    The term is of the outside documents and of the kind of the one that it replaces: a path or identifier, an acronym,
+    or so many words; a question for which there is none is passed over. Nobody checks whether the corpus happens to
+    answer the result, so a share of these marks may be wrong, and a term of another subject is easier to see through
+    than a near miss.
 
     Args:
         questions: answerable cloze questions; those without a named term beside the blank are passed over.
@@ -76,8 +117,8 @@ def exchange_names(
         if len(found) == n_wanted or not pool:
             break
         old = _exchangeable(question.question)
-        if old is not None:
-            alike = [name for name in pool if len(name.split()) == len(old.split())] or pool
+        alike = [] if old is None else [name for name in pool if _kind(name) == _kind(old)]
+        if old is not None and alike:
             asked = question.question.replace(old, chooser.choice(alike))
             found.append(_unanswerable(question, asked, kind="unanswerable exchanged"))
     return tuple(found)
@@ -101,12 +142,18 @@ def require_outside(outside: Sequence[Document], documents: Sequence[Document]) 
 
 
 def _exchangeable(question: str) -> str | None:
-    """The first named term of the quoted sentence, the blank aside; its section's heading stays as it is."""
+    """The first named term of the quoted sentence, the blank aside."""
     quoted = _QUOTED.search(question)
     if quoted is None:
         return None
     names = [quoted.group()[b.start : b.end] for b in find_blanks(quoted.group()) if b.kind == "name"]
     return next((name for name in names if BLANK not in name), None)
+
+
+def _kind(name: str) -> tuple[str, int]:
+    if re.search(r"[/_.\d]", name):
+        return "path", 1
+    return "acronym" if name.isupper() else "words", len(name.split())
 
 
 def _unanswerable(question: Question, asked: str, *, kind: str) -> Question:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from fourfold.ingest.candidates import find_candidates, share_out
-from fourfold.types import Block, Document
+from fourfold.types import Block, BlockKind, Document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ def document(doc_id: str, *, status: Literal["read", "unread"] = "read") -> Docu
     return Document(doc_id=doc_id, name=f"{doc_id}.pdf", title="", status=status, reason=None, n_pages=9, n_chars=1000)
 
 
-def lay_out(doc_id: str, texts: Sequence[tuple[str, str]], *, kind: Literal["heading", "text"] = "text") -> list[Block]:
+def lay_out(doc_id: str, texts: Sequence[tuple[str, str]], *, kind: BlockKind = "text") -> list[Block]:
     """Blocks of (section, text), one below the other, a page each."""
     blocks: list[Block] = []
     start = 0
@@ -61,6 +61,8 @@ def test_a_candidate_says_where_it_stands() -> None:
         ("Every crew checks its own valve (see section 4).", False),
         ("Every crew checks its own valve, see also below.", False),
         ("Every crew checks its own valve and the next one.", True),
+        ("Yes from the list. o Do not change the valve of any crew.", False),
+        ("Choose yes for every valve of the crew • Click the button.", False),
     ],
 )
 def test_a_candidate_is_a_whole_sentence_of_8_to_45_words_that_points_nowhere(sentence: str, taken: bool) -> None:
@@ -75,6 +77,24 @@ def test_a_sentence_ends_before_a_capital_a_quotation_mark_or_a_bracket() -> Non
 
 def test_headings_give_no_candidates() -> None:
     assert quotes(lay_out("d", [("A", WHOLE)], kind="heading")) == []
+
+
+def test_items_of_a_list_give_their_sentences_without_their_marks() -> None:
+    items = [
+        f"• {WHOLE} Too short.",
+        "• barley, sown in March before the weeds have come up",
+        f"2. {WHOLE[:-1]} again.",
+    ]
+    blocks = lay_out("d", [("A", "Before it."), ("B", "\n".join(items))], kind="list")
+    found = find_candidates([document("d")], blocks, seed=0)["d"]
+    assert sorted(some.quote for some in found) == [f"{WHOLE[:-1]} again.", WHOLE]
+    text = "\n\n".join(block.text for block in blocks)
+    assert all(text[some.start : some.end] == some.quote for some in found)
+
+
+def test_a_document_of_lists_alone_gives_its_items() -> None:
+    blocks = lay_out("d", [("A", "• valve: 4 bar\n• pump: 7 bar, red")], kind="list")
+    assert quotes(blocks) == ["pump: 7 bar, red"]
 
 
 def test_only_a_document_without_sentences_gives_its_blocks_of_four_words_and_more() -> None:

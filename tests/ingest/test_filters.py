@@ -88,6 +88,25 @@ def test_a_reference_is_refused_for_the_reason(reference: str, reason: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("reference", "quote", "reason"),
+    [
+        ("of course", "The chair is, of course, elected by all members.", "says nothing"),
+        ("below", "The members of the committee are listed below.", "says nothing"),
+        ("as follows", "The chair of the committee is elected as follows.", "says nothing"),
+        ("for example", "The chair may for example be elected by secret ballot.", "says nothing"),
+        # An empty word beside words of the question is no more.
+        ("the committee below", "The chair of the committee below is elected.", "says what the question says"),
+        ("2", "The chair of the committee is elected 2 times.", None),
+        ("never", "The chair of the committee is never elected.", None),
+        ("daily", "The chair of the committee is elected daily.", None),
+        ("for example by ballot", "The chair is elected for example by ballot.", None),
+    ],
+)
+def test_a_reference_has_to_say_something(reference: str, quote: str, reason: str | None) -> None:
+    assert refuse_reference(reference, QUESTION, quote) == reason
+
+
+@pytest.mark.parametrize(
     "sentence",
     [
         "It must be closed.",
@@ -103,6 +122,12 @@ def test_a_reference_is_refused_for_the_reason(reference: str, reason: str) -> N
         "The table above lists valves.",
         "The valves are as follows.",
         "This document lists valves.",
+        "The other two valves leak.",
+        "Also, valves leak.",
+        "Valves have to be closed to do so.",
+        "Crews would accept such an update of the valves.",
+        "Valves are closed as shown in the screenshot.",
+        "Refer to Appendix C for valves.",
     ],
 )
 def test_a_sentence_that_points_elsewhere_does_not_stand_alone(sentence: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from support.manual import manual
 
@@ -53,6 +55,14 @@ def test_a_share_is_drawn_beside_those_named() -> None:
     held = choose(HoldoutSettings(documents=("a.pdf",), share=0.2))
     assert "a" in held.doc_ids
     assert len(held.doc_ids) == 2
+
+
+def test_documents_of_a_day_and_later_are_held_out_and_undated_ones_stay() -> None:
+    days = {"a": date(2020, 1, 1), "b": date(2021, 6, 30), "c": date(2021, 7, 1), "d": None}
+    held = choose_holdout(*corpus(), HoldoutSettings(since=date(2021, 6, 30)), seed=0, dates=days)
+    assert held.doc_ids == {"b", "c"}
+    with pytest.raises(QuestionError, match="no document is dated 2022-01-01 or later"):
+        choose_holdout(*corpus(), HoldoutSettings(since=date(2022, 1, 1)), seed=0, dates=days)
 
 
 def test_sections_are_held_out_by_their_headings() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import math
 from typing import TYPE_CHECKING
 
@@ -8,7 +10,7 @@ import pytest
 from support.questions import make_question
 
 from fourfold.errors import FairnessError
-from fourfold.ingest.leakage import find_leaks, require_few_leaks
+from fourfold.ingest.leakage import find_nearest, leakage_table, require_few_leaks
 from fourfold.types import LeakedPair
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fourfold.ingest.leakage import Embed
     from fourfold.types import Question
 
 
@@ -32,6 +35,15 @@ def at_angle(texts: Sequence[str]) -> NDArray[np.float32]:
 def all_apart(texts: Sequence[str]) -> NDArray[np.float32]:
     """No text is like another, nor like itself."""
     return np.zeros((len(texts), 2), dtype=np.float32)
+
+
+def find_leaks(
+    tuning: Sequence[Question], test: Sequence[Question], embed: Embed, *, jaccard_limit: float, cosine_limit: float
+) -> tuple[LeakedPair, ...]:
+    """What is taken out."""
+    found = find_nearest(tuning, test, embed, jaccard_limit=jaccard_limit, cosine_limit=cosine_limit)
+    assert [one.pair.tuning_question for one in found] == [item.question for item in tuning if test]
+    return tuple(one.pair for one in found if one.leaks)
 
 
 @pytest.mark.parametrize(
@@ -131,3 +143,21 @@ def test_leaks_over_the_limit_stop_the_study_with_every_pair() -> None:
     assert "at most 10%" in error.value.expected
     for name in "xy":
         assert f"'tuned {name}?' ~ 'asked {name}?' (Jaccard 0.75, cosine 0.50)" in str(error.value)
+
+
+def test_the_evidence_holds_every_tuning_question_the_nearest_first() -> None:
+    tuning = [ask(text, name=text) for text in ("far away from all of it", "red pump runs at night", "same words here")]
+    test = [ask("red pump runs at noon", name="t0"), ask("same words here", name="t1")]
+    found = find_nearest(tuning, test, all_apart, jaccard_limit=0.8, cosine_limit=0.9)
+    assert [one.leaks for one in found] == [False, False, True]
+    # Of equal sets the estimate is exact; of others it errs by sqrt(J (1 - J) / 128), .044 at the most.
+    assert found[2].minhash == 1
+    assert found[1].minhash == pytest.approx(2 / 4, abs=0.15)
+    rows = list(csv.DictReader(io.StringIO(leakage_table(found))))
+    assert [(row["tuning_question"], row["test_question_id"], row["taken_out"]) for row in rows] == [
+        ("same words here", "t1", "yes"),
+        ("red pump runs at night", "t0", "no"),
+        ("far away from all of it", "t0", "no"),
+    ]
+    assert [row["jaccard"] for row in rows] == ["1.0000", "0.5000", "0.0000"]
+    assert leakage_table([]).count("\n") == 1

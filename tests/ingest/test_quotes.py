@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from fourfold.ingest.quotes import locate, page_span, section_at
@@ -84,6 +86,11 @@ def test_a_page_spans_its_blocks() -> None:
     assert [page_span(BLOCKS, page) for page in (1, 2, 3)] == [(0, 18), None, (20, 28)]
 
 
+def test_a_paragraph_over_two_pages_belongs_to_both() -> None:
+    joined = [dataclasses.replace(BLOCKS[0], page_last=2), block(1, 1, 10, ("A",)), block(2, 3, 20, ("A",))]
+    assert [page_span(joined, page) for page in (1, 2, 3)] == [(0, 18), (0, 8), (20, 28)]
+
+
 def test_a_place_is_in_the_section_of_its_block() -> None:
     assert [section_at(BLOCKS, start) for start in (0, 9, 10, 27)] == [(), (), ("A",), ("A", "B")]
     assert section_at((), 5) == ()
@@ -97,6 +104,6 @@ def test_every_sentence_of_a_real_file_is_found_where_it_stands(
     for some in [block for block in blocks if len(block.text) > 200][::20]:
         start, end = page_span(blocks, some.page) or (0, 0)
         assert locate(some.text[50:190], text, start=start, end=end) == (
-            some.start + 50 + (some.text[50] == " "),
-            some.start + 190 - (some.text[189] == " "),
+            some.start + 50 + some.text[50].isspace(),
+            some.start + 190 - some.text[189].isspace(),
         )
