@@ -12,15 +12,20 @@ from fourfold.digest import digest_of
 from fourfold.types import BLOCK_SEPARATOR, Block, Chunk
 
 CountTokens = Callable[[Sequence[str]], list[int]]
+# Puts one document's pieces together: each group becomes a chunk.
+Pack = Callable[[Sequence["Piece"]], list[list["Piece"]]]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?;:])\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class Piece:
+    """A sentence, or as much of one as fits, at `[start, end)`; `n_tokens` counts what parts it from the one before."""
+
     start: int
     end: int
     page: int
+    page_last: int
     section: tuple[str, ...]
     heading: bool
     n_tokens: int
@@ -41,6 +46,20 @@ def chunk_documents(
         max_tokens: tokens a chunk may have, blank lines between its blocks counted.
         overlap: tokens repeated from the chunk before, at most.
     """
+    return chunk_by(blocks, count_tokens, lambda pieces: pack(pieces, max_tokens, overlap), max_tokens=max_tokens)
+
+
+def chunk_by(
+    blocks: Iterable[Block], count_tokens: CountTokens, put_together: Pack, *, max_tokens: int
+) -> tuple[Chunk, ...]:
+    """Cut each document into pieces of at most `max_tokens` and make a chunk of each group of them.
+
+    Args:
+        blocks: blocks of any documents, each document's together and in order.
+        count_tokens: token counts of texts by the student's tokenizer.
+        put_together: consecutive pieces in each group.
+        max_tokens: tokens a piece may have.
+    """
     by_document: dict[str, list[Block]] = {}
     for block in blocks:
         by_document.setdefault(block.doc_id, []).append(block)
@@ -48,13 +67,13 @@ def chunk_documents(
     for doc_id, own in by_document.items():
         text = BLOCK_SEPARATOR.join(block.text for block in own)
         pieces = _cut(own, text, count_tokens, max_tokens)
-        for position, group in enumerate(_pack(pieces, max_tokens, overlap)):
+        for position, group in enumerate(put_together(pieces)):
             drafts.append(_chunk(doc_id, position, group, text))
     counts = count_tokens([chunk.text for chunk in drafts])
     return tuple(dataclasses.replace(chunk, n_tokens=n_tokens) for chunk, n_tokens in zip(drafts, counts, strict=True))
 
 
-def _chunk(doc_id: str, position: int, group: Sequence[_Piece], text: str) -> Chunk:
+def _chunk(doc_id: str, position: int, group: Sequence[Piece], text: str) -> Chunk:
     start, end = group[0].start, group[-1].end
     body = next((piece for piece in group if not piece.heading), group[0])
     return Chunk(
@@ -64,14 +83,14 @@ def _chunk(doc_id: str, position: int, group: Sequence[_Piece], text: str) -> Ch
         start=start,
         end=end,
         page_first=min(piece.page for piece in group),
-        page_last=max(piece.page for piece in group),
+        page_last=max(piece.page_last for piece in group),
         section=body.section,
         n_tokens=sum(piece.n_tokens for piece in group),
         text=text[start:end],
     )
 
 
-def _cut(blocks: Sequence[Block], text: str, count_tokens: CountTokens, max_tokens: int) -> list[_Piece]:
+def _cut(blocks: Sequence[Block], text: str, count_tokens: CountTokens, max_tokens: int) -> list[Piece]:
     spans = [(block, start, end) for block in blocks for start, end in _sentences(block)]
     # Counted with what stands between it and the sentence before, so that a chunk's parts add up to the chunk.
     gaps = [0, *(end for _, _, end in spans)]
@@ -79,7 +98,8 @@ def _cut(blocks: Sequence[Block], text: str, count_tokens: CountTokens, max_toke
     pieces = []
     for (block, start, end), n_tokens in zip(spans, counts, strict=True):
         for part_start, part_end, part_tokens in _fit(text, (start, end, n_tokens), count_tokens, max_tokens):
-            pieces.append(_Piece(part_start, part_end, block.page, block.section, block.kind == "heading", part_tokens))
+            pages = block.page, block.page_last or block.page
+            pieces.append(Piece(part_start, part_end, *pages, block.section, block.kind == "heading", part_tokens))
     return pieces
 
 
@@ -106,9 +126,10 @@ def _fit(
     ]
 
 
-def _pack(pieces: Sequence[_Piece], max_tokens: int, overlap: int) -> list[list[_Piece]]:
-    groups: list[list[_Piece]] = []
-    current: list[_Piece] = []
+def pack(pieces: Sequence[Piece], max_tokens: int, overlap: int) -> list[list[Piece]]:
+    """As many pieces to a chunk as fit; see `chunk_documents`."""
+    groups: list[list[Piece]] = []
+    current: list[Piece] = []
     n_tokens = 0
     for piece in pieces:
         full = n_tokens + piece.n_tokens > max_tokens
@@ -123,9 +144,9 @@ def _pack(pieces: Sequence[_Piece], max_tokens: int, overlap: int) -> list[list[
     return groups
 
 
-def _tail(group: Sequence[_Piece], overlap: int) -> list[_Piece]:
+def _tail(group: Sequence[Piece], overlap: int) -> list[Piece]:
     # Never the whole group: with the piece that closed it, it is over the limit.
-    kept: list[_Piece] = []
+    kept: list[Piece] = []
     for piece in reversed(group):
         if piece.heading or sum(p.n_tokens for p in kept) + piece.n_tokens > overlap:
             break

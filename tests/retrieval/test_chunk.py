@@ -215,3 +215,11 @@ def test_the_check_of_these_tests_can_fail() -> None:
             check(blocks, wrong, 9)
     with pytest.raises(AssertionError):
         check(blocks, chunks, 8)
+
+
+def test_a_chunk_reaches_to_the_page_on_which_its_last_block_ends() -> None:
+    first, second = blocks_of("One two three.", "Four five six.")
+    blocks = [first, dataclasses.replace(second, page=1, page_last=2)]
+    (whole,) = chunk_documents(blocks, count_words, max_tokens=50, overlap=0)
+    alone, joined = chunk_documents(blocks, count_words, max_tokens=3, overlap=0)
+    assert [(c.page_first, c.page_last) for c in (whole, alone, joined)] == [(1, 2), (1, 1), (1, 2)]

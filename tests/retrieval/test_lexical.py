@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import math
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -33,12 +35,13 @@ def chunks_of(*texts: str) -> list[Chunk]:
 def index(tmp_path_factory: pytest.TempPathFactory) -> LexicalIndex:
     folder = tmp_path_factory.mktemp("bm25") / "index"
     LexicalIndex.build(folder, chunks_of(*TEXTS))
-    return LexicalIndex(folder)
+    return LexicalIndex(folder, chunks_of(*TEXTS))
 
 
 def search(index: LexicalIndex, query: str, limit: int = 5) -> list[int]:
     (found,) = index.search([query], limit)
-    return found
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    return [position for position, _ in found]
 
 
 def test_chunks_are_found_by_position_best_first(index: LexicalIndex) -> None:
@@ -67,7 +70,9 @@ def test_the_order_is_that_of_bm25_worked_out(index: LexicalIndex) -> None:
     for query in (["pump", "valve"], ["valve", "night", "minute"], ["pump", "forty", "gauge"], ["text", "valve"]):
         scores = [score(document, query) for document in documents]
         best = sorted((position for position, value in enumerate(scores) if value > 0), key=lambda p: -scores[p])
-        assert search(index, " ".join(query)) == best
+        (found,) = index.search([" ".join(query)], 5)
+        assert [position for position, _ in found] == best
+        assert [value for _, value in found] == pytest.approx([scores[position] for position in best], rel=1e-5)
 
 
 def test_chunks_without_a_word_of_the_query_are_left_out(index: LexicalIndex) -> None:
@@ -86,15 +91,16 @@ def test_a_query_without_words_finds_nothing(index: LexicalIndex, query: str) ->
 
 def test_queries_do_not_disturb_one_another(index: LexicalIndex) -> None:
     queries = ["", "pump", "zeppelin", "日本語", "valve " * 20_000]
-    assert index.search(queries, 3) == [[], [2, 0], [], [3], [2, 1]]
+    found = index.search(queries, 3)
+    assert [[position for position, _ in own] for own in found] == [[], [2, 0], [], [3], [2, 1]]
     assert index.search([], 3) == []
 
 
 def test_an_index_is_the_same_when_it_is_built_again(index: LexicalIndex, tmp_path: Path) -> None:
     LexicalIndex.build(tmp_path / "again", chunks_of(*TEXTS))
-    again = LexicalIndex(tmp_path / "again")
-    for query in ("pump valve", "noon gauge litres"):
-        assert search(again, query) == search(index, query)
+    again = LexicalIndex(tmp_path / "again", chunks_of(*TEXTS))
+    queries = ["pump valve", "noon gauge litres"]
+    assert again.search(queries, 5) == index.search(queries, 5)
 
 
 def test_documents_without_any_words_are_refused(tmp_path: Path) -> None:
@@ -102,10 +108,55 @@ def test_documents_without_any_words_are_refused(tmp_path: Path) -> None:
         LexicalIndex.build(tmp_path / "empty", chunks_of("1", "a", "the"))
     assert "3 chunk(s)" in str(error.value.seen)
     LexicalIndex.build(tmp_path / "one", chunks_of("1", "pump", "the"))
-    assert LexicalIndex(tmp_path / "one").search(["pump"], 2) == [[1]]
+    assert search(LexicalIndex(tmp_path / "one", chunks_of("1", "pump", "the")), "pump", 2) == [1]
+
+
+def test_a_limit_over_the_number_of_chunks_is_no_error(index: LexicalIndex) -> None:
+    assert search(index, "pump", limit=99) == [2, 0]
+
+
+DAMAGE = {
+    "cut short": lambda folder: _cut(folder / "data.csc.index.npy"),
+    "one bit": lambda folder: _flip(folder / "indices.csc.index.npy"),
+    "no vocabulary": lambda folder: (folder / "vocab.index.json").unlink(),
+    "no digest": lambda folder: folder.with_name("i.sha256").unlink(),
+    "gone": shutil.rmtree,
+}
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-8])
+
+
+def _flip(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_index_is_built_again_and_said(
+    index: LexicalIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    chunks = chunks_of(*TEXTS)
+    LexicalIndex.build(tmp_path / "i", chunks)
+    DAMAGE[damage](tmp_path / "i")
+    mended = LexicalIndex(tmp_path / "i", chunks)
+    assert mended.search(["pump valve noon"], 5) == index.search(["pump valve noon"], 5)
+    assert "damaged or of other chunks: built again" in caplog.text
+    caplog.clear()
+    LexicalIndex(tmp_path / "i", chunks)
+    assert caplog.text == ""
+
+
+def test_an_index_of_other_chunks_is_not_taken_for_theirs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    LexicalIndex.build(tmp_path / "i", chunks_of("pump", "valve"))
+    others = [dataclasses.replace(chunk, chunk_id="f" * 24) for chunk in chunks_of("gauge", "pump")]
+    assert search(LexicalIndex(tmp_path / "i", others[:1] + chunks_of("gauge", "pump")[1:]), "pump") == [1]
+    assert "built again" in caplog.text
 
 
 def test_nothing_is_written_to_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     LexicalIndex.build(tmp_path / "i", chunks_of(*TEXTS))
-    LexicalIndex(tmp_path / "i").search(["pump"], 2)
+    LexicalIndex(tmp_path / "i", chunks_of(*TEXTS)).search(["pump"], 2)
     assert capfd.readouterr() == ("", "")

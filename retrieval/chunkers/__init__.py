@@ -1,0 +1,1 @@
+"""Ways to cut documents into chunks, one a file."""

@@ -1,0 +1,1 @@
+"""The retrieval parts as llama-index components, one kind a file."""
