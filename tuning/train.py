@@ -1,45 +1,89 @@
-"""QLoRA: a low-rank adapter on the study's NF4-rounded base, trained by transformers' Trainer.
-
-Source: Hu et al. 2021 (LoRA, arXiv 2106.09685, eq. 3) on every linear layer but the output head, over weights
-rounded as in Dettmers et al. 2023 (QLoRA). We differ from QLoRA in keeping the dequantised weights resident.
+"""Trains one adapter: base, method, objective and rows of the study, by transformers' Trainer.
 
 A killed run goes on at its last whole checkpoint and ends with the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from fourfold.digest import digest_of_file
-from fourfold.llm.load import load_base
+from fourfold.digest import digest_of, digest_of_file
+from fourfold.errors import QuestionError
+from fourfold.llm.load import load_base, load_config
 from fourfold.llm.quiet import quiet_transformers
 from fourfold.llm.weights import Weights
 from fourfold.study import ModelSettings, TuningSettings
-from fourfold.tuning.loss import IGNORED, answer_loss, require_plain_head
-from fourfold.tuning.rows import TuningRow, order_rows
+from fourfold.tuning.attention import require_causal
+from fourfold.tuning.batches import token_budget
+from fourfold.tuning.checkpoints import claim, last_whole, telling_full_disk
+from fourfold.tuning.dpo import Preference, preference_trainer
+from fourfold.tuning.drift import Drift, Probe, measure_drift
+from fourfold.tuning.hardware import require_hardware
+from fourfold.tuning.identity import settings_that_matter
+from fourfold.tuning.loss import require_plain_head
+from fourfold.tuning.memory import require_memory
+from fourfold.tuning.methods import require_base, with_adapter
+from fourfold.tuning.objectives import holds_documents, objective_of, shown_in
+from fourfold.tuning.order import order_rows
+from fourfold.tuning.reference import reference_logprobs
+from fourfold.tuning.rows import TuningRow
+from fourfold.tuning.shared_rows import n_read
+from fourfold.tuning.trainer import answer_trainer, rows_of_process, training_arguments
+from fourfold.tuning.validation import Look, best_look, validation_loss
+from fourfold.tuning.watch import Progress, Watched, best_weights, callback, drift_of, looks_of
 
-Progress = Callable[[int, int], None]
-_WHOLE = "whole"
+# What of the settings says which adapters a study has, not how one is trained.
+_NOT_OF_ONE = {"seeds", "control", "single_forms"}
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """What is tuned: weights, their dtype and quantisation, and 'cpu', 'cuda' or 'cuda:N'."""
+    """What is tuned and on what: weights, their dtype and quantisation; 'cpu', 'cuda' or 'cuda:N', and its free bytes.
+
+    `available_bytes` is None where the machine does not say.
+    """
 
     weights: Weights
     settings: ModelSettings
     device: str
+    available_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """What is trained on, and looked at meanwhile.
+
+    Args:
+        rows: training rows; order and batches follow from them and from the settings.
+        validation: rows of validation questions in the same forms; needed for checkpoint = best.
+        probes: documents whose drift is followed.
+        rejected: for objective dpo, by question id: token ids of the answer that is worse, end token included.
+    """
+
+    rows: Sequence[TuningRow]
+    validation: Sequence[TuningRow] = ()
+    probes: Sequence[Probe] = ()
+    rejected: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedAdapter:
-    """What training gave. `n_tokens` counts prompt and answer tokens over all epochs, padding not counted."""
+    """What training gave. `n_tokens` counts prompt and answer tokens over all epochs, padding not counted.
+
+    `best_step` is the step whose weights were kept where validation questions chose; None: the last one's. `looks` are
+    the losses on them, `drift` the documents' after each epoch. `saved_share` is the share of `n_tokens` that was read
+    for another row of the same step already; None where rows stand side by side.
+    """
 
     digest: str
     n_rows: int
@@ -48,11 +92,16 @@ class TrainedAdapter:
     n_answer_tokens: int
     loss_first: float
     loss_last: float
+    n_parameters: int
+    best_step: int | None = None
+    looks: tuple[Look, ...] = ()
+    drift: tuple[Drift, ...] = ()
+    saved_share: float | None = None
 
 
 def train_adapter(
     folder: Path,
-    rows: Sequence[TuningRow],
+    data: TrainingSet,
     base: Base,
     *,
     tuning: TuningSettings,
@@ -63,169 +112,209 @@ def train_adapter(
 
     Args:
         folder: where the adapter goes; may hold the checkpoints of a killed run, which are used and then removed.
-        rows: training rows; order and batches follow from them and from the settings.
+        data: what is trained on.
         base: the model that every arm answers on.
         tuning: the hyperparameters; its list of seeds is not looked at.
         seed: initial adapter weights and order of rows.
         progress: told (steps done, steps in all).
 
     Raises:
-        ModelError: a base whose loss we do not compute right.
-        FloatingPointError: the loss is not finite.
+        ModelError: a base, method or machine that cannot be trained right, or a loss that is not finite.
+        QuestionError: nothing to choose a checkpoint by, or no pair for dpo.
+        StoreError: the disk is full, or the folder holds another tuning's checkpoints.
     """
     import torch
+    from accelerate import PartialState
 
-    ordered = order_rows(rows, epochs=tuning.epochs, batch_rows=tuning.batch_rows, seed=seed)
+    _require(data, base, tuning)
+    ordered = order_rows(
+        data.rows,
+        epochs=tuning.epochs,
+        batch_rows=tuning.batch_rows,
+        seed=seed,
+        shared=tuning.attention == "segment",
+    )
     checkpoints = folder / "checkpoints"
-    with torch.random.fork_rng(), quiet_transformers():
+    # With several processes one writes, and the others wait until it has.
+    processes = PartialState(cpu=base.device == "cpu")
+    with processes.main_process_first():
+        claim(checkpoints, _identity(data, base, tuning, seed))
+    with torch.random.fork_rng(), quiet_transformers(), telling_full_disk(folder):
         torch.manual_seed(seed)
-        peft_model = _with_adapter(load_base(base.weights, base.settings, device=base.device), tuning)
-        trainer = _trainer(peft_model, ordered, tuning, checkpoints, base=base, seed=seed)
-        trainer.add_callback(_callback(progress))
-        trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
-        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-        # PEFT notes where the base was loaded from: a path of this machine, of no use to anybody else.
-        peft_model.peft_config["default"].base_model_name_or_path = base.weights.name
-        # False: "auto" would ask the hub for the base's configuration.
-        peft_model.save_pretrained(folder, save_embedding_layers=False)
-    trained = TrainedAdapter(
-        digest=digest_of_file(folder / "adapter_model.safetensors"),
-        n_rows=len(rows),
+        peft_model = _fresh(base, tuning)
+        trainer = _trainer(peft_model, ordered, data, base, tuning=tuning, place=(checkpoints, seed, progress))
+        with processes.main_process_first():
+            found = last_whole(checkpoints)
+        trainer.train(resume_from_checkpoint=None if found is None else str(found))
+        trained = _result(trainer, data, ordered, peft_model, tuning)
+        if trained.best_step is not None:
+            _load(peft_model, best_weights(checkpoints))
+        with processes.main_process_first():
+            if processes.is_main_process:
+                _save(peft_model, folder, base)
+    trained = dataclasses.replace(trained, digest=digest_of_file(folder / "adapter_model.safetensors"))
+    if processes.is_main_process:
+        _write_record(folder, base, tuning, seed, trained)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return trained
+
+
+def _require(data: TrainingSet, base: Base, tuning: TuningSettings) -> None:
+    if tuning.checkpoint == "best" and not data.validation:
+        raise QuestionError(
+            "there is nothing to choose a checkpoint by",
+            seen="tuning.checkpoint = best, 0 validation questions",
+            expected="validation questions: test questions must not choose what they judge",
+            hint="set questions.n_validation, for example to 20, or tuning.checkpoint to last",
+        )
+    if tuning.objective == "dpo" and (alone := {row.question_id for row in data.rows} - data.rejected.keys()):
+        raise QuestionError(
+            "rows without an answer to reject",
+            seen=", ".join(sorted(alone)[:5]),
+            expected="a worse answer for every row of objective dpo",
+            hint="leave these rows out",
+        )
+    require_base(tuning, base.settings)
+    require_hardware(base.settings, device=base.device)
+    if tuning.attention == "segment":
+        budget = token_budget(data.rows, micro_batch_rows=tuning.micro_batch_rows)
+        require_causal(load_config(base.weights), n_tokens=budget)
+    require_memory(base.weights, base.settings, data.rows, tuning=tuning, available_bytes=base.available_bytes)
+
+
+def _trainer(
+    peft_model: Any,
+    ordered: Sequence[TuningRow],
+    data: TrainingSet,
+    base: Base,
+    *,
+    tuning: TuningSettings,
+    place: tuple[Path, int, Progress],
+) -> Any:
+    from transformers import PrinterCallback
+
+    checkpoints, seed, progress = place
+    known = _untuned(peft_model, data, base, tuning, checkpoints)
+    arguments = training_arguments(tuning, checkpoints, n_rows=len(ordered), seed=seed, device=base.device)
+    if tuning.objective == "dpo":
+        pairs = [Preference(row=row, rejected_ids=data.rejected[row.question_id]) for row in ordered]
+        trainer = preference_trainer(peft_model, pairs, base.weights, tuning=tuning, arguments=arguments)
+    else:
+        objective = _in_dtype(base, objective_of(tuning))
+        held = known if holds_documents(tuning) else {}
+        trainer = answer_trainer(peft_model, ordered, objective, tuning=tuning, arguments=arguments, base=held)
+    # It prints each step's loss to stdout, which is for results.
+    trainer.remove_callback(PrinterCallback)
+    student = peft_model.get_base_model()
+    n_an_epoch = len(ordered) // tuning.epochs
+    watched = Watched(
+        rows=ordered,
+        tuning=tuning,
+        epoch_of={math.ceil(e * n_an_epoch / tuning.batch_rows): e for e in range(1, tuning.epochs + 1)},
+        validate=_in_dtype(base, functools.partial(validation_loss, student, data.validation))
+        if tuning.checkpoint == "best"
+        else None,
+        measure=_in_dtype(base, functools.partial(measure_drift, student, data.probes, known)) if data.probes else None,
+        progress=progress,
+    )
+    trainer.add_callback(callback(watched))
+    return trainer
+
+
+def _in_dtype(base: Base, run: Callable[P, T]) -> Callable[P, T]:
+    """With the adapter's float32 weights multiplied in the base's dtype."""
+
+    def running(*args: P.args, **kwargs: P.kwargs) -> T:
+        import torch
+
+        dtype = base.settings.dtype
+        kind = base.device.partition(":")[0]
+        with torch.autocast(kind, dtype=getattr(torch, dtype), enabled=dtype != "float32"):
+            return run(*args, **kwargs)
+
+    return running
+
+
+def _fresh(base: Base, tuning: TuningSettings) -> Any:
+    loaded = load_base(base.weights, base.settings, device=base.device)
+    require_plain_head(loaded.config)
+    return with_adapter(loaded, tuning)
+
+
+def _untuned(
+    peft_model: Any,
+    data: TrainingSet,
+    base: Base,
+    tuning: TuningSettings,
+    checkpoints: Path,
+) -> Mapping[str, tuple[float, ...]]:
+    """What the untuned model gives the documents that are followed or held."""
+    from accelerate import PartialState
+
+    shown = [probe.shown for probe in data.probes]
+    if holds_documents(tuning):
+        shown += [shown_in(row) for row in data.rows if row.document_spans]
+    if not shown:
+        return {}
+    identity = digest_of([base.weights.digest, base.settings.quantisation, base.settings.dtype])
+    with PartialState().main_process_first():
+        return _in_dtype(base, reference_logprobs)(peft_model, shown, folder=checkpoints, base=identity)
+
+
+def _save(peft_model: Any, folder: Path, base: Base) -> None:
+    # PEFT notes where the base was loaded from: a path of this machine, of no use to anybody else.
+    peft_model.peft_config["default"].base_model_name_or_path = base.weights.name
+    # False: "auto" would ask the hub for the base's configuration.
+    peft_model.save_pretrained(folder, save_embedding_layers=False)
+
+
+def _load(peft_model: Any, folder: Path) -> None:
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    set_peft_model_state_dict(peft_model, load_file(folder / "adapter_model.safetensors"))
+
+
+def _result(
+    trainer: Any, data: TrainingSet, ordered: Sequence[TuningRow], peft_model: Any, tuning: TuningSettings
+) -> TrainedAdapter:
+    history = trainer.state.log_history
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    looks = looks_of(history)
+    return TrainedAdapter(
+        digest="",
+        n_rows=len(data.rows),
         n_steps=trainer.state.global_step,
         n_tokens=sum(row.n_tokens for row in ordered),
         n_answer_tokens=sum(len(row.answer_ids) for row in ordered),
         loss_first=losses[0],
         loss_last=losses[-1],
+        n_parameters=peft_model.get_nb_trainable_parameters()[0],
+        best_step=best_look(looks).step if looks else None,
+        looks=tuple(looks),
+        drift=tuple(drift_of(history)),
+        saved_share=_saved_share(ordered, tuning) if tuning.attention == "segment" else None,
     )
-    _write_settings(folder, base, tuning, seed)
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    return trained
 
 
-def collate(rows: Sequence[TuningRow], *, pad_id: int) -> dict[str, Any]:
-    """Rows padded on the right: `input_ids` and `labels`, int64 [B, T]; only answer tokens are labelled."""
-    import torch
-
-    width = max(row.n_tokens for row in rows)
-    input_ids = torch.full((len(rows), width), pad_id)
-    labels = torch.full((len(rows), width), IGNORED)
-    for number, row in enumerate(rows):
-        n_prompt = len(row.prompt_ids)
-        input_ids[number, : row.n_tokens] = torch.tensor(row.prompt_ids + row.answer_ids)
-        labels[number, n_prompt : row.n_tokens] = torch.tensor(row.answer_ids)
-    return {"input_ids": input_ids, "labels": labels}
+def _saved_share(ordered: Sequence[TuningRow], tuning: TuningSettings) -> float:
+    n = rows_of_process(tuning)
+    budget = token_budget(ordered, micro_batch_rows=tuning.micro_batch_rows)
+    steps = (ordered[start : start + n] for start in range(0, len(ordered), n))
+    return 1 - n_read(steps, budget=budget) / sum(row.n_tokens for row in ordered)
 
 
-def _with_adapter(base: Any, tuning: TuningSettings) -> Any:
-    from peft import LoraConfig, get_peft_model
-
-    require_plain_head(base.config)
-    config = LoraConfig(
-        r=tuning.rank,
-        lora_alpha=tuning.alpha,
-        lora_dropout=tuning.dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(base, config)
+def _identity(data: TrainingSet, base: Base, tuning: TuningSettings, seed: int) -> str:
+    return digest_of([
+        list(data.rows), list(data.validation), sorted(data.rejected.items()), base.weights.digest,
+        base.settings.dtype, base.settings.quantisation, settings_that_matter(tuning), seed,
+    ])  # fmt: skip
 
 
-def _trainer(
-    model: Any,
-    rows: list[TuningRow],
-    tuning: TuningSettings,
-    checkpoints: Path,
-    *,
-    base: Base,
-    seed: int,
-) -> Any:
-    import torch
-    from transformers import PrinterCallback, Trainer, TrainingArguments
-
-    device, dtype = base.device, base.settings.dtype
-
-    class AnswerTrainer(Trainer):  # type: ignore[misc]
-        """Trains on `answer_loss`, in the order given."""
-
-        def _get_train_sampler(self, train_dataset: object = None) -> object:  # noqa: ARG002
-            return torch.utils.data.SequentialSampler(rows)
-
-        def compute_loss(
-            self,
-            model: Any,
-            inputs: dict[str, torch.Tensor],
-            return_outputs: bool = False,  # noqa: ARG002
-            num_items_in_batch: torch.Tensor | None = None,
-        ) -> torch.Tensor:
-            assert num_items_in_batch is not None
-            student = self.accelerator.unwrap_model(model).get_base_model()
-            # The adapter's weights are float32; its products are done in the base's dtype.
-            with torch.autocast(device.partition(":")[0], dtype=getattr(torch, dtype), enabled=dtype != "float32"):
-                loss = answer_loss(student, inputs["input_ids"], inputs["labels"]) / num_items_in_batch
-            if not torch.isfinite(loss):
-                raise FloatingPointError(f"the loss is {loss.item()} at step {self.state.global_step + 1}")
-            return loss
-
-    n_steps = math.ceil(len(rows) / tuning.batch_rows)
-    arguments = TrainingArguments(
-        output_dir=str(checkpoints),
-        per_device_train_batch_size=tuning.micro_batch_rows,
-        gradient_accumulation_steps=tuning.batch_rows // tuning.micro_batch_rows,
-        num_train_epochs=1,  # `rows` holds every epoch
-        learning_rate=tuning.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=round(tuning.warmup_share * n_steps),
-        max_grad_norm=1.0,
-        save_strategy="steps",
-        save_steps=tuning.checkpoint_steps,
-        save_total_limit=2,  # the one being written, and the whole one before it
-        logging_strategy="steps",
-        logging_steps=1,
-        report_to=[],
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_num_workers=0,
-        seed=seed,
-        use_cpu=device == "cpu",
-    )
-    pad_id = model.config.pad_token_id or 0
-    trainer = AnswerTrainer(
-        model=model, args=arguments, train_dataset=rows, data_collator=lambda batch: collate(batch, pad_id=pad_id)
-    )
-    # It prints each step's loss to stdout, which is for results.
-    trainer.remove_callback(PrinterCallback)
-    return trainer
-
-
-def _callback(progress: Progress) -> Any:
-    from transformers import TrainerCallback
-
-    class Report(TrainerCallback):  # type: ignore[misc]
-        """Tells of progress and marks checkpoints that are whole."""
-
-        def on_step_end(self, _args: Any, state: Any, _control: Any, **_: object) -> None:
-            progress(state.global_step, state.max_steps)
-
-        def on_save(self, args: Any, state: Any, _control: Any, **_: object) -> None:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WHOLE).touch()
-
-    return Report()
-
-
-def _last_whole(checkpoints: Path) -> str | None:
-    """The newest checkpoint that was written to its end; the others are removed."""
-    found: list[tuple[int, Path]] = []
-    for path in checkpoints.glob("checkpoint-*"):
-        if (path / _WHOLE).exists():
-            found.append((int(path.name.partition("-")[2]), path))
-        else:
-            shutil.rmtree(path)
-    return str(max(found)[1]) if found else None
-
-
-def _write_settings(folder: Path, base: Base, tuning: TuningSettings, seed: int) -> None:
-    settings = {
+def _write_record(folder: Path, base: Base, tuning: TuningSettings, seed: int, trained: TrainedAdapter) -> None:
+    record = {
         "base": {"name": base.weights.name, "digest": base.weights.digest, **base.settings.model_dump(mode="json")},
-        "tuning": {**tuning.model_dump(mode="json", exclude={"seeds", "control", "single_forms"}), "seed": seed},
+        "tuning": {**tuning.model_dump(mode="json", exclude=_NOT_OF_ONE), "seed": seed},
+        "result": dataclasses.asdict(trained),
     }
-    (folder / "training.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    (folder / "training.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -10,9 +10,9 @@ from fourfold.errors import ModelError
 from fourfold.llm.load import load_base
 from fourfold.llm.weights import Weights
 from fourfold.study import ModelSettings
+from fourfold.tuning.batches import collate
 from fourfold.tuning.loss import answer_loss, require_plain_head
 from fourfold.tuning.rows import TuningRow
-from fourfold.tuning.train import collate
 
 
 def _row(prompt: tuple[int, ...], answer: tuple[int, ...]) -> TuningRow:

@@ -11,12 +11,13 @@ from safetensors.torch import load_file, save_file
 from support.tiny import make_tiny_model
 
 from fourfold.digest import digest_of_file
+from fourfold.errors import ModelError
 from fourfold.llm.port import Adapter, Prompt, Sampling
 from fourfold.llm.torch_engine import TorchEngine
 from fourfold.llm.weights import Weights, find_language_model
 from fourfold.study import ModelSettings, TuningSettings
 from fourfold.tuning.rows import TuningRow
-from fourfold.tuning.train import Base, TrainedAdapter, train_adapter
+from fourfold.tuning.train import Base, TrainedAdapter, TrainingSet, train_adapter
 
 SETTINGS = ModelSettings(dtype="float32", quantisation="nf4")
 ROWS = [
@@ -40,7 +41,12 @@ def _train(
     folder.mkdir(parents=True, exist_ok=True)
     base = Base(weights=tiny, settings=SETTINGS, device="cpu")
     return train_adapter(
-        folder, ROWS, base, tuning=tuning, seed=seed, progress=progress or (lambda _done, _total: None)
+        folder,
+        TrainingSet(rows=ROWS),
+        base,
+        tuning=tuning,
+        seed=seed,
+        progress=progress or (lambda _done, _total: None),
     )
 
 
@@ -134,5 +140,5 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path, tiny: Weig
     tensors = load_file(folder / "model.safetensors")
     tensors["model.norm.weight"][3] = float("nan")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(FloatingPointError, match="the loss is nan at step 1"):
+    with pytest.raises(ModelError, match=r"the loss is nan at step 1, on the questions \d(, \d){3}"):
         _train(tmp_path / "a", find_language_model(str(folder), tmp_path))
