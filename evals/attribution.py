@@ -12,6 +12,9 @@ what the records show. Classes in order of precedence; the first that applies is
 7. wrong despite context: the answer draws on the contexts: at least half of its own content words stand in them.
 8. in context but ignored: the gold was shown, and the answer does not draw on the contexts.
 
+A question that nothing in the documents answers has no gold and no score. After a failure it has two classes of its
+own: rightly declined, and answered the unanswerable.
+
 A content word is a token after SQuAD's normalisation that is no function word of English; an answer's own content words
 are those that the question does not hold (repeating the question is not drawing on the contexts). An answer without any
 draws on nothing.
@@ -38,6 +41,8 @@ AttributionClass = Literal[
     "wrong closed book",
     "wrong despite context",
     "in context but ignored",
+    "rightly declined",
+    "answered the unanswerable",
 ]
 CLASSES: tuple[AttributionClass, ...] = get_args(AttributionClass)
 
@@ -62,12 +67,14 @@ class ItemOutcome:
         question_id: of the question.
         question: its text.
         answer: None where there is none.
-        score: on the primary metric; None exactly where `failure` says why.
+        score: on the primary metric; None exactly where `failure` says why, and for an unanswerable question.
         failure: why there is no score; None where there is one.
         refused: whether the answer declines.
         contexts: texts shown in the prompt; None for an arm without contexts.
-        gold_in_context: whether they hold the gold (recall at k of what was shown); None exactly where `contexts` is.
+        gold_in_context: whether they hold the gold (recall at k of what was shown); None exactly where `contexts` is,
+            and for an unanswerable question.
         adapted: whether the arm answers with an adapter.
+        answerable: whether the documents answer the question.
     """
 
     arm: str
@@ -80,6 +87,7 @@ class ItemOutcome:
     contexts: tuple[str, ...] | None
     gold_in_context: bool | None
     adapted: bool
+    answerable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +154,10 @@ def count_classes(attributed: Sequence[Attributed]) -> tuple[ClassCount, ...]:
 def _class_of(outcome: ItemOutcome, right_from: float) -> AttributionClass:
     """The rules of the module, first to last."""
     kind: AttributionClass
-    if outcome.score is None:
+    if outcome.failure is not None:
         kind = "parse or system failure"
+    elif outcome.score is None:
+        kind = "rightly declined" if outcome.refused else "answered the unanswerable"
     elif outcome.score >= right_from:
         kind = "rescued by weights" if outcome.gold_in_context is False and outcome.adapted else "right"
     elif outcome.gold_in_context is False:
@@ -173,6 +183,11 @@ def draws_on_contexts(answer: str, question: str, contexts: Sequence[str]) -> bo
 def _check_outcome(outcome: ItemOutcome) -> None:
     if outcome.score is not None and not math.isfinite(outcome.score):
         seen, expected = f"the score {outcome.score}", "a finite score, or None with a failure"
+    elif not outcome.answerable and (outcome.score is not None or outcome.gold_in_context is not None):
+        seen = f"unanswerable, score {outcome.score}, gold in context {outcome.gold_in_context}"
+        expected = "neither a score nor gold where nothing answers the question"
+    elif not outcome.answerable:
+        return
     elif (outcome.score is None) != (outcome.failure is not None):
         seen = f"score {outcome.score}, failure {outcome.failure!r}"
         expected = "a score, or a failure that says why there is none"

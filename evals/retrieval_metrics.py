@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fourfold.errors import InputError
 from fourfold.types import Chunk, Question
 
 COVER = 0.8
@@ -32,8 +33,18 @@ def score_retrieval(question: Question, ranked: Sequence[Chunk], *, k: int) -> R
 
     nDCG: gains g_r (share of the gold span that rank r newly covers, Σ g ≤ 1) discounted by 1 / log2(1 + r); the ideal
     ranking covers the whole span at rank 1 (ideal DCG 1). Järvelin & Kekäläinen 2002, eq. 2, with base 2.
+
+    Raises:
+        InputError: the question has no gold span, so that there is nothing to find.
     """
     length = question.end - question.start
+    if length <= 0:
+        raise InputError(
+            "retrieval cannot be scored without a gold span",
+            seen=f"{question.question_id} with the span [{question.start}, {question.end})",
+            expected="a question that the documents answer",
+            hint="leave unanswerable questions out",
+        )
     covered: set[int] = set()
     gain_sum = 0.0
     first: int | None = None

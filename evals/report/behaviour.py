@@ -26,6 +26,8 @@ RIGHT_FROM = 1.0
 class ArmBehaviour:
     """One arm over the questions of the verdict; of several tuning seeds, the first.
 
+    Unanswerable questions stand in `failures`, in classes of their own, and in `abstention`; in nothing else.
+
     Args:
         arm: its name.
         failures: answers by class, every class, with examples.
@@ -54,6 +56,7 @@ def describe_arms(  # noqa: PLR0913 (the tables that a report is made of)
     answers: Sequence[Answer],
     table: Mapping[str, Mapping[str, Scores]],
     *,
+    unanswerable: Sequence[Question],
     chunks: Sequence[Chunk],
     clusters: Mapping[str, str],
     shared: Mapping[str, tuple[str, ...]],
@@ -65,8 +68,9 @@ def describe_arms(  # noqa: PLR0913 (the tables that a report is made of)
         questions: those that the verdict rests on.
         answers: of all arms and seeds.
         table: per arm and metric, the score per question id.
+        unanswerable: questions that nothing in the documents answers.
         chunks: of the index.
-        clusters: cluster per question id.
+        clusters: cluster per question id, of both.
         shared: per question id, the other documents that hold its fact.
     """
     first = {(a.arm, a.question_id): a for a in reversed(answers)}
@@ -76,7 +80,7 @@ def describe_arms(  # noqa: PLR0913 (the tables that a report is made of)
     outcomes = [
         _outcome(study, question, first[arm, question.question_id], table[arm], text)
         for arm in arms
-        for question in questions
+        for question in (*questions, *unanswerable)
     ]
     counts = count_classes(attribute(outcomes, right_from=RIGHT_FROM))
     names = [clusters[question.question_id] for question in questions]
@@ -96,11 +100,7 @@ def describe_arms(  # noqa: PLR0913 (the tables that a report is made of)
                 discovery=knowledge_discovery(
                     {q.question_id: scores[q.question_id] for q in questions if shared[q.question_id]}, clusters
                 ),
-                abstention=score_abstention(
-                    [None if answer.text is None else is_refusal(answer.text) for answer in own],
-                    [question.answerable for question in questions],
-                    names,
-                ),
+                abstention=_abstention([(q, first[arm, q.question_id]) for q in (*questions, *unanswerable)], clusters),
                 citations=summarise_citations(
                     [
                         score_citations(question, [by_id[chunk_id] for chunk_id in answer.chunk_ids], answer.cited)
@@ -113,12 +113,22 @@ def describe_arms(  # noqa: PLR0913 (the tables that a report is made of)
     return tuple(found)
 
 
+def _abstention(answered: Sequence[tuple[Question, Answer]], clusters: Mapping[str, str]) -> Abstention:
+    return score_abstention(
+        [None if answer.text is None else is_refusal(answer.text) for _, answer in answered],
+        [question.answerable for question, _ in answered],
+        [clusters[question.question_id] for question, _ in answered],
+    )
+
+
 def _outcome(
     study: StudySettings, question: Question, answer: Answer, table: Mapping[str, Scores], text: Mapping[str, str]
 ) -> ItemOutcome:
     plan = PLAN[answer.arm]
+    answerable = question.answerable is not False
     score = runs_of(table[study.verdict.primary])[0][question.question_id]
-    gold = runs_of(table[f"recall@{study.retrieval.k}"])[0][question.question_id] if plan.retrieves else None
+    recall = runs_of(table[f"recall@{study.retrieval.k}"])[0] if plan.retrieves else None
+    gold = recall[question.question_id] if recall and answerable else None
     return ItemOutcome(
         arm=answer.arm,
         question_id=question.question_id,
@@ -130,4 +140,5 @@ def _outcome(
         contexts=tuple(text[chunk_id] for chunk_id in answer.chunk_ids) if plan.retrieves else None,
         gold_in_context=None if gold is None else gold == 1,
         adapted=plan.adapter is not None,
+        answerable=answerable,
     )

@@ -14,12 +14,15 @@ from fourfold.evals.factorial import factorial
 from fourfold.evals.known import other_documents
 from fourfold.evals.price_sensitivity import price_sensitivity
 from fourfold.evals.report.behaviour import describe_arms
+from fourfold.evals.report.checks import CheckRows, check_caveats, show_checks
 from fourfold.evals.report.costs import Costs, StageUse, find_break_even, measure_costs
 from fourfold.evals.report.data import ArmSummary, Report, StageShown
 from fourfold.evals.report.differences import compare_arms
 from fourfold.evals.report.items import show_questions
+from fourfold.evals.report.judge import JudgedStudy, JudgeRows, judge_caveats, show_judge
+from fourfold.evals.report.question_caveats import question_caveats
 from fourfold.evals.report.sentence import caveats, sentence
-from fourfold.evals.report.strata import not_recorded, summarise_strata
+from fourfold.evals.report.strata import clusters_of_kind, not_recorded, summarise_strata
 from fourfold.evals.report.table import UNSEEN, Table, cluster_questions, mean_in, scores_by_arm, scores_in
 from fourfold.evals.seed_scores import Scores, on_each
 from fourfold.evals.trade_off import pareto_front, weight_flips
@@ -42,6 +45,8 @@ class Rows:
     scores: Sequence[Score]
     stages: Sequence[StageShown]
     latencies: Sequence[Latency] = ()
+    judge: JudgeRows | None = None
+    checks: CheckRows | None = None
 
 
 def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kept: bool) -> Report:
@@ -53,9 +58,12 @@ def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kep
         base: the weights that every arm answers on, in words.
         frozen_rule_kept: whether the verdict rule is the one frozen before the first answer.
     """
-    scores = scores_by_arm(rows.scores)
-    # The verdict is on tuned documents; the others are transfer (fairness rule 2).
-    judged = [question for question in rows.questions if question.stratum != UNSEEN]
+    every_score = [*rows.scores, *(rows.judge.scores if rows.judge else ())]
+    scores = scores_by_arm(every_score)
+    # What nothing answers scores abstention alone. The verdict is on tuned documents; the others are transfer (rule 2).
+    asked = [question for question in rows.questions if question.answerable is not False]
+    unanswerable = [question for question in rows.questions if question.answerable is False]
+    judged = [question for question in asked if question.stratum != UNSEEN]
     kind, clusters = cluster_questions(judged)
     answered = [answer for answer in rows.answers if answer.question_id in clusters]
     costs = measure_costs(study, answered, rows.latencies, _stage_use(rows.stages))
@@ -68,23 +76,46 @@ def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kep
     )
     arms = tuple(_arm(study, plan, rows, scores, clusters) for plan in arms_of(study))
     differences, explained = compare_arms(study, scores, clusters)
-    shared = other_documents(rows.questions, rows.chunks)
+    shared = other_documents(asked, rows.chunks)
+    by_judge = None
+    if rows.judge is not None:
+        of = JudgedStudy(
+            study=study, questions=asked, answers=rows.answers, chunks=rows.chunks, table=scores, clusters=clusters,
+            cluster_kind=kind, shared=shared, winner_by=lambda metric: judge(metric).winner,
+        )  # fmt: skip
+        by_judge = show_judge(rows.judge, of)
+    tuned = next((stage.summary for stage in rows.stages if stage.name == "tune"), None)
+    of_adapter = show_checks(rows.checks, tuned, scores, clusters_of_kind(unanswerable, kind))
     return Report(
         study=study.name,
         base=base,
         sentence=sentence(
             verdict, arms, study, explained, reviewed=all(q.reference_source == "person" for q in judged)
         ),
-        caveats=caveats(verdict, study, costs.ranking, frozen_rule_kept=frozen_rule_kept),
+        caveats=(
+            *caveats(verdict, study, costs.ranking, frozen_rule_kept=frozen_rule_kept),
+            *question_caveats(judged, unanswerable),
+            *(judge_caveats(by_judge) if by_judge else ()),
+            *check_caveats(of_adapter),
+        ),
         primary=study.verdict.primary,
         cluster_kind=kind,
         n_questions=len(judged),
-        n_transfer=len(rows.questions) - len(judged),
+        n_transfer=len(asked) - len(judged),
         verdict=verdict,
         arms=arms,
         differences=differences,
         explained=explained,
-        behaviour=describe_arms(study, judged, answered, scores, chunks=rows.chunks, clusters=clusters, shared=shared),
+        behaviour=describe_arms(
+            study,
+            judged,
+            rows.answers,
+            scores,
+            unanswerable=unanswerable,
+            chunks=rows.chunks,
+            clusters=clusters | clusters_of_kind(unanswerable, kind),
+            shared=shared,
+        ),
         costs=replace(costs, break_even=crossing),
         pareto=pareto_front(quality, cost) if quality else (),
         flips=weight_flips(quality, cost) if quality else (),
@@ -94,14 +125,16 @@ def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kep
             verdict, costs.uses, study.prices, n_queries=study.verdict.n_queries, checks=checks
         ),
         factorial=factorial({arm: _of_primary(study, scores, arm, clusters) for arm in study.answer.arms}, clusters),
-        strata=summarise_strata(study, rows.questions, scores, cluster_kind=kind, shared=shared),
-        not_recorded=not_recorded(rows.questions),
+        strata=summarise_strata(study, asked, scores, cluster_kind=kind, shared=shared),
+        not_recorded=not_recorded(asked),
         retrieval=_retrieval(study, scores, clusters),
         documents=tuple(rows.documents),
         leaked=tuple(rows.leaked),
-        questions=show_questions(rows.questions, rows.answers, rows.scores, rows.chunks, rows.documents),
+        questions=show_questions(rows.questions, rows.answers, every_score, rows.chunks, rows.documents),
         stages=tuple(rows.stages),
         settings=study.model_dump(mode="json"),
+        judge=by_judge,
+        checks=of_adapter,
     )
 
 

@@ -28,6 +28,8 @@ CHOSEN_ON_TEST = (
     "favourable. A sweep chooses on validation questions."
 )
 
+UNANSWERABLE = "{n} unanswerable questions are left out; each study's own report scores how its arms decline them."
+
 Measured = Mapping[str, Mapping[str, Scores]]
 
 
@@ -121,7 +123,9 @@ def compare_studies(a: StudySide, b: StudySide) -> StudyComparison:
     """
     require_same_questions(a.questions, b.questions)
     unseen = {question.question_id for question in (*a.questions, *b.questions) if question.stratum == UNSEEN}
-    kind, clusters = cluster_questions([question for question in a.questions if question.question_id not in unseen])
+    unanswerable = {question.question_id for question in a.questions if question.answerable is False}
+    left_out = unseen | unanswerable
+    kind, clusters = cluster_questions([question for question in a.questions if question.question_id not in left_out])
     of_a, of_b = _measured(a), _measured(b)
     # What an answer can get wrong: neither a refusal nor what was retrieved.
     answered = {metric for side in (a, b) for metric in side.study.score.metrics}
@@ -138,7 +142,11 @@ def compare_studies(a: StudySide, b: StudySide) -> StudyComparison:
         # The name is the label of a study, and no score depends on it.
         settings=_differences(*(dict(_flat(s.study.model_dump(mode="json", exclude={"name"}))) for s in (a, b))),
         base_model=_differences(a.model, b.model),
-        caveats=(*_seeds_said(a.study, b.study, [row.arm for row in rows]), CHOSEN_ON_TEST),
+        caveats=(
+            *_seeds_said(a.study, b.study, [row.arm for row in rows]),
+            *([UNANSWERABLE.format(n=len(unanswerable))] if unanswerable else []),
+            CHOSEN_ON_TEST,
+        ),
         n_questions=len(clusters),
         n_left_out=len(unseen),
         cluster_kind=kind,

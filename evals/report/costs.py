@@ -69,7 +69,7 @@ def _use(
     if not has_prices(study.prices) and study.verdict.constraints.max_tuning_hours is None:
         return measure_use(arm, answers, latencies)
     plan = PLAN[arm]
-    tunes_on_contexts = plan.adapter is not None and study.tuning.with_context_share > 0
+    tunes_on_contexts = plan.adapter is not None and study.tuning.shows_contexts
     # An adapter that learnt with contexts needed the index to be made; only an arm that retrieves keeps it.
     indexed = plan.retrieves or tunes_on_contexts
     # Examples are tuning questions too: they were written once.

@@ -14,7 +14,9 @@ from fourfold.evals.factorial import Factorial
 from fourfold.evals.power import Power
 from fourfold.evals.price_sensitivity import PriceSensitivity
 from fourfold.evals.report.behaviour import ArmBehaviour
+from fourfold.evals.report.checks import ChecksSection
 from fourfold.evals.report.costs import Costs
+from fourfold.evals.report.judge_data import JudgeSection
 from fourfold.evals.trade_off import Flip
 from fourfold.evals.verdict import Verdict
 from fourfold.types import Document, LeakedPair
@@ -135,7 +137,8 @@ class Report:
     documents that were not tuned on, which the verdict leaves out. `base` names the weights that every arm answers on.
     `differences` are of every pair of contestants; `explained` of every tuned arm with what shows where its gain comes
     from: its format control, and adapters of one prompt form each. `by_metric` holds the winner, or None, that the same
-    rule would give on each metric. `not_recorded` are the strata that no question's record tells of.
+    rule would give on each metric. `not_recorded` are the strata that no question's record tells of. `judge` is None
+    for a study without one, `checks` where nothing was tuned or looked at.
     """
 
     study: str
@@ -166,3 +169,5 @@ class Report:
     questions: tuple[QuestionShown, ...]
     stages: tuple[StageShown, ...]
     settings: Mapping[str, Any]
+    judge: JudgeSection | None = None
+    checks: ChecksSection | None = None

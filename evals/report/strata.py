@@ -29,7 +29,7 @@ def summarise_strata(
 
     Args:
         study: its arms and primary metric.
-        questions: all test questions, those on unseen documents too.
+        questions: all test questions that have an answer, those on unseen documents too.
         scores: per arm and metric, the score per question id.
         cluster_kind: "document" or "section", the verdict's.
         shared: per question id, the other documents that hold its fact.
@@ -39,11 +39,7 @@ def summarise_strata(
         known = known_closed_book(scores["base"][study.verdict.primary], threshold=RIGHT_FROM)
         words = {True: "known", False: "not known", None: "base failed"}
         groups["closed book, by base"] = {q.question_id: (words[known[q.question_id]],) for q in questions}
-    # Of the verdict's kind, also where unseen documents make up the number from which documents would be chosen.
-    clusters = {
-        q.question_id: q.doc_id if cluster_kind == "document" else SECTION_SEPARATOR.join((q.doc_id, *q.section))
-        for q in questions
-    }
+    clusters = clusters_of_kind(questions, cluster_kind)
     return tuple(
         StratumSummary(
             group=group,
@@ -56,6 +52,14 @@ def summarise_strata(
         for inside in [{q: clusters[q] for q, own in names.items() if stratum in own}]
         for plan in arms_of(study)
     )
+
+
+def clusters_of_kind(questions: Sequence[Question], kind: str) -> dict[str, str]:
+    """The cluster of each question id, of the verdict's kind whatever the number of these questions' documents."""
+    return {
+        q.question_id: q.doc_id if kind == "document" else SECTION_SEPARATOR.join((q.doc_id, *q.section))
+        for q in questions
+    }
 
 
 def not_recorded(questions: Sequence[Question]) -> tuple[str, ...]:
@@ -73,7 +77,7 @@ def _by_design(questions: Sequence[Question], shared: Mapping[str, tuple[str, ..
     }
 
 
-_RECORDED = ("tag", "evidence", "answerable", "passages needed")
+_RECORDED = ("tag", "evidence", "passages needed")
 
 
 def _by_record(questions: Sequence[Question]) -> Groups:
@@ -81,7 +85,6 @@ def _by_record(questions: Sequence[Question]) -> Groups:
     for q in questions:
         one = {
             "evidence": q.evidence,
-            "answerable": None if q.answerable is None else "answerable" if q.answerable else "unanswerable",
             "passages needed": None if q.n_passages is None else "one" if q.n_passages == 1 else "several",
         }
         found["tag"][q.question_id] = q.tags or ("none",)

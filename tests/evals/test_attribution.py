@@ -47,6 +47,7 @@ def class_of(**fields: Any) -> AttributionClass:
 FAILED = {"score": None, "answer": None, "failure": "timed out"}
 CLOSED = {"contexts": None, "gold_in_context": None}
 MISSED = {"gold_in_context": False}
+NO_ANSWER = {"answerable": False, "score": None, "gold_in_context": None}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,11 @@ MISSED = {"gold_in_context": False}
         ({"refused": True}, "refused"),
         ({"refused": True, **CLOSED}, "refused"),
         (FAILED, "parse or system failure"),
+        (NO_ANSWER, "answered the unanswerable"),
+        ({**NO_ANSWER, "contexts": None}, "answered the unanswerable"),
+        ({**NO_ANSWER, "refused": True}, "rightly declined"),
+        ({**NO_ANSWER, "refused": True, "adapted": True}, "rightly declined"),
+        ({**NO_ANSWER, **FAILED}, "parse or system failure"),
         # Precedence: a failure before all; a right score before the refusal; the earliest cause before the refusal.
         ({**FAILED, "refused": True, **MISSED}, "parse or system failure"),
         ({**FAILED, **CLOSED}, "parse or system failure"),
@@ -87,6 +93,8 @@ def test_every_combination_has_one_class_and_every_class_is_reached() -> None:
         failure = "timed out" if score is None else None
         seen[class_of(score=score, failure=failure, refused=refused, adapted=adapted, answer=answer, **place)] += 1
     assert sum(seen.values()) == 3 * 2 * 2 * 3 * 2
+    for refused in (False, True):
+        seen[class_of(refused=refused, **NO_ANSWER)] += 1
     assert set(seen) == set(CLASSES)
 
 
@@ -147,6 +155,8 @@ def test_outcomes_keep_their_order_and_counts_add_up() -> None:
         {"score": math.nan},
         {"contexts": None},
         {"gold_in_context": None},
+        {**NO_ANSWER, "score": 1.0},
+        {**NO_ANSWER, "gold_in_context": False},
     ],
 )
 def test_an_outcome_that_contradicts_itself_is_refused(fields: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.coverage import KINDS, cluster_names, draw, holds, missed, simulate, true_mean
+from benchmarks.interval_coverage import KINDS, cluster_names, draw, holds, missed, simulate, true_mean
 from fourfold.evals.cluster_robust import cluster_mean
 
 

@@ -5,6 +5,7 @@ import math
 import pytest
 from support.questions import make_question
 
+from fourfold.errors import InputError
 from fourfold.evals.retrieval_metrics import RetrievalScore, score_retrieval
 from fourfold.types import Chunk
 
@@ -97,3 +98,8 @@ def test_the_cut_of_the_corpus_moves_rank_discounts_only() -> None:
     halves = score([("d1", 100, 105), ("d1", 105, 110)])
     assert whole.recall == halves.recall == 1
     assert halves.ndcg == pytest.approx((1 + SECOND) / 2)
+
+
+def test_a_question_without_a_gold_span_has_no_retrieval_score() -> None:
+    with pytest.raises(InputError, match="u with the span"):
+        score_retrieval(make_question("u", start=100, end=100, answerable=False), [chunk(("d1", 90, 120))], k=3)

@@ -26,13 +26,12 @@ def test_a_question_with_two_tags_counts_in_both_strata() -> None:
 
 
 def test_what_some_records_tell_stands_beside_what_the_others_do_not() -> None:
-    asked = questions({"evidence": "table", "answerable": False, "n_passages": 2}, {"evidence": "text"}, {})
+    asked = questions({"evidence": "table", "n_passages": 2}, {"evidence": "text"}, {})
     report = make_report({"base": [1, 0, 1], "rag": [1, 1, 1]}, questions=asked)
     found = {(s.group, s.stratum): s.estimate.value for s in report.strata if s.arm == "base"}
     assert found["evidence", "table"] == 1
     assert found["evidence", "text"] == 0
     assert found["evidence", "not recorded"] == 1
-    assert found["answerable", "unanswerable"] == 1
     assert found["passages needed", "several"] == 1
     assert report.not_recorded == ("tag",)
 
@@ -40,5 +39,5 @@ def test_what_some_records_tell_stands_beside_what_the_others_do_not() -> None:
 def test_groups_that_no_record_tells_of_are_named_and_not_shown() -> None:
     asked = questions({}, {})
     report = make_report({"base": [1, 0], "rag": [1, 1]}, questions=asked)
-    assert report.not_recorded == not_recorded(asked) == ("tag", "evidence", "answerable", "passages needed")
+    assert report.not_recorded == not_recorded(asked) == ("tag", "evidence", "passages needed")
     assert not {s.group for s in report.strata} & set(report.not_recorded)
