@@ -18,7 +18,7 @@ COPY tuning tuning
 COPY kernels kernels
 COPY evals evals
 COPY app app
-RUN pip install '.[models,retrieval,embedded,evals,dashboard,ragas]' && rm -rf /src/*
+RUN pip install '.[models,retrieval,embedded,evals,dashboard,preference,ragas]' && rm -rf /src/*
 
 # 1000 is the first user of most machines, so that runs/ can be shared with it; another one: FOURFOLD_UID of compose.
 RUN useradd --uid 1000 --create-home fourfold && install -d -o fourfold -g fourfold /work /work/runs /cache && chmod 1777 /cache

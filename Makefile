@@ -51,5 +51,5 @@ clean:
 
 .make/dev: .make/demo
 	@echo "Adding what the tests need: under a minute, once."
-	@$(PIP) -e '.[models,retrieval,embedded,evals,dashboard,ragas,dev]'
+	@$(PIP) -e '.[models,retrieval,embedded,evals,dashboard,preference,ragas,dev]'
 	@touch $@

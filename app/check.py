@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from fourfold.app.context import find_key
+from fourfold.app.vector_server import describe_server
 from fourfold.arms import arms_of
 from fourfold.embed.limit import max_input_tokens
 from fourfold.errors import FourfoldError, ModelError, StoreError, StudyError
@@ -51,7 +52,9 @@ def check_study(study: StudySettings, runs: Path, *, cache: Path) -> list[Findin
         _look("test questions", lambda: describe_test_questions(study.questions)),
         _look("language model", model),
         *([_look("endpoint", functools.partial(_endpoint, study.model.endpoint))] if study.model.endpoint else []),
+        *_judges(study),
         _look("embedder", lambda: _embedder(study)),
+        _look("vectors", lambda: describe_server(os.environ, study.index) or "in the index's folder"),
         _look("working folder", lambda: _working_folder(runs)),
         _look("disk", lambda: _disk(runs, cache, weights)),
         _look("memory", lambda: _memory(study, weights)),
@@ -84,6 +87,12 @@ def _embedder(study: StudySettings) -> str:
             hint="lower index.chunk_tokens, or name an embedder with a longer input in index.embedder",
         )
     return weights.name
+
+
+def _judges(study: StudySettings) -> Iterator[Finding]:
+    for judge in study.judge.judges if study.judge else ():
+        if judge.endpoint is not None:
+            yield _look("judge", functools.partial(_endpoint, judge.endpoint))
 
 
 def _endpoint(settings: EndpointSettings) -> str:

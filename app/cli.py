@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from fourfold.app.export_adapter import adapter
+from fourfold.app.judge import judge
 from fourfold.errors import FourfoldError, raise_all
 
 app = typer.Typer(
@@ -22,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(judge, name="judge")
+app.add_typer(adapter, name="adapter")
 
 Study = Annotated[Path, typer.Argument(help="study file (YAML)", show_default=False)]
 Overrides = Annotated[
@@ -141,15 +145,33 @@ def index(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), 
 
 
 @app.command()
+def modules(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Carry out a study up to its retrieval modules: rewriter, filter and memory, where it names them."""
+    _carry_out(study, overrides, runs, quiet, "modules")
+
+
+@app.command()
 def tune(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
     """Carry out a study up to its adapter."""
     _carry_out(study, overrides, runs, quiet, "tune")
 
 
 @app.command()
+def rubric(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Carry out a study up to its judge's rubric, frozen before the first answer, where the group judge is set."""
+    _carry_out(study, overrides, runs, quiet, "rubric")
+
+
+@app.command()
 def answer(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
     """Carry out a study up to every arm's answers."""
     _carry_out(study, overrides, runs, quiet, "answer")
+
+
+@app.command()
+def checks(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Carry out a study up to the checks of its adapter, where checks.enabled is set."""
+    _carry_out(study, overrides, runs, quiet, "checks")
 
 
 @app.command()
@@ -200,6 +222,22 @@ def sweep(
     done = run_sweep(points, runs, cache=cache, reporter=Reporter(quiet=quiet))
     print(render_sweep(done.report), end="")
     print(f"\nsweep: {done.folder / 'sweep.json'}")
+
+
+@app.command("dry-run")
+def dry_run(study: Study, overrides: Overrides = None, runs: Runs = Path("runs"), quiet: Quiet = False) -> None:
+    """Show what tuning would train on: an example of each form, its trained tokens marked; nothing is trained."""
+    from fourfold.app.dry_run import dry_run as look
+    from fourfold.app.dry_run import render_dry_run
+    from fourfold.app.progress import Reporter
+    from fourfold.app.run import default_cache, send_no_statistics
+    from fourfold.study_file import load_study
+
+    send_no_statistics()
+    settings = load_study(study, overrides or [])
+    done = look(settings, runs, cache=default_cache(os.environ), reporter=Reporter(quiet=quiet))
+    print(render_dry_run(done), end="")
+    raise_all(done.faults)
 
 
 @app.command()

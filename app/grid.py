@@ -21,7 +21,10 @@ from fourfold.study_file import load_study
 # What one arm may have otherwise than the next (fairness rule 1); all else is the same for all, or would change the
 # questions. The embedder decides which generated questions repeat test questions; seeds are drawn, not chosen; a
 # control, a diagnostic and the spacing of checkpoints are no configurations.
-_FIXED = {"index.embedder", "tuning.seeds", "tuning.control", "tuning.single_forms", "tuning.checkpoint_steps"}
+_FIXED = {
+    "index.embedder", "tuning.seeds", "tuning.control", "tuning.single_forms", "tuning.checkpoint_steps",
+    "tuning.drift_documents",
+}  # fmt: skip
 _GROUPS: dict[str, type[Settings]] = {"index": IndexSettings, "retrieval": RetrievalSettings, "tuning": TuningSettings}
 SWEPT = (
     *(f"{n}.{key}" for n, group in _GROUPS.items() for key in group.model_fields if f"{n}.{key}" not in _FIXED),

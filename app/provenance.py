@@ -13,7 +13,7 @@ from typing import Any
 import fourfold
 
 _PACKAGES = (
-    "bitsandbytes", "bm25s", "llama-index-core", "llama-index-vector-stores-qdrant", "numpy", "peft", "pymupdf",
+    "bitsandbytes", "bm25s", "llama-index-core", "numpy", "peft", "pymupdf",
     "qdrant-client", "scipy", "sentence-transformers", "torch", "transformers",
 )  # fmt: skip
 

@@ -45,7 +45,8 @@ def write_review(
     sheet = out or runs / study.name / "review.csv"
     with _opened(study, runs, cache, reporter) as context:
         questions = [q for split in reversed(_SPLITS) for q in context.questions(split)]
-    n_rows = sum(question.reference_source != "person" for question in questions)
+    # The sheet leaves out what has no quote to review.
+    n_rows = sum(q.reference_source != "person" and q.answerable is not False for q in questions)
     if n_rows == 0:
         raise QuestionError(
             "there is nothing to review",

@@ -20,7 +20,7 @@ from fourfold.app.grid import Point, load_points
 from fourfold.app.pipeline import run_stages
 from fourfold.app.progress import Reporter
 from fourfold.app.run import lock, write_files
-from fourfold.app.stages import answer, index, ingest, questions, score, tune, validation
+from fourfold.app.stages import answer, index, ingest, modules, questions, score, tune, validation
 from fourfold.app.stages.report import read_rows, report_of
 from fourfold.arms import ArmPlan, arms_of
 from fourfold.digest import digest_of
@@ -36,8 +36,8 @@ from fourfold.types import ARMS, Answer, Chunk, Score
 Results = Mapping[str, Result]
 # No swept setting changes the first.
 _SHARED = (ingest.STAGE, questions.STAGE)
-_VALIDATED = (tune.STAGE, validation.ANSWER, validation.SCORE)
-_TESTED = (tune.STAGE, answer.STAGE, score.STAGE)
+_VALIDATED = (modules.STAGE, tune.STAGE, validation.ANSWER, validation.SCORE)
+_TESTED = (modules.STAGE, tune.STAGE, answer.STAGE, score.STAGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,9 @@ TABLES: dict[type, str] = {
     types.Answer: "answers",
     types.Score: "scores",
     types.Latency: "latencies",
+    types.Guideline: "guidelines",
+    types.Judgement: "judgements",
+    types.Preference: "preferences",
 }
 
 

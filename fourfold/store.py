@@ -24,7 +24,7 @@ from fourfold.errors import StoreError
 
 Record = TypeVar("Record")
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _BUSY_SECONDS = 30.0
 
 _SCHEMA = """

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from fourfold.arms import adapter_names
 from fourfold.errors import StudyError
-from fourfold.study import EMBEDDED, EndpointSettings, Settings, StudySettings
+from fourfold.study import EMBEDDED, EndpointSettings, JudgeSettings, Settings, StudySettings, TuningSettings
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySettings:
@@ -145,6 +145,9 @@ def _study_error(path: Path, error: ValidationError) -> StudyError:
 def _nearest(location: tuple[int | str, ...]) -> str:
     fields: Any = StudySettings.model_fields
     for part in location[:-1]:
+        if isinstance(part, int):
+            # One of several, as judge.judges.0: the sections are those of its class.
+            continue
         annotation = fields[part].annotation
         # A section that may be null is a union of its class and None.
         sections = [kind for kind in (annotation, *typing.get_args(annotation)) if hasattr(kind, "model_fields")]
@@ -176,6 +179,8 @@ def _cross_checks(study: StudySettings) -> list[str]:
         problems += _unserved(study, study.model.endpoint)
     if study.verdict.constraints.max_p95_seconds is not None and not study.latency.enabled:
         problems.append("verdict.constraints.max_p95_seconds is set, and latency.enabled is not")
+    if study.checks.enabled and "tune" not in adapter_names(study):
+        problems.append("checks.enabled is set, and no arm has an adapter")
     return problems
 
 
@@ -192,16 +197,44 @@ def _with_absolute_paths(study: StudySettings, folder: Path) -> StudySettings:
     corpus = study.corpus.model_copy(update={"folder": (folder / study.corpus.folder).resolve()})
     update: dict[str, Settings] = {"corpus": corpus}
     asked = study.questions
-    named = {"file": asked.file, "reviewed": asked.reviewed, "prompts": asked.prompts}
+    named = {"file": asked.file, "reviewed": asked.reviewed, "prompts": asked.prompts, "outside": asked.outside}
     found = {name: (folder / path).resolve() for name, path in named.items() if path is not None}
     update["questions"] = asked.model_copy(update=found)
-    if study.tuning.control is not None:
-        update["tuning"] = study.tuning.model_copy(update={"control": (folder / study.tuning.control).resolve()})
+    update["tuning"] = _tuning_with_absolute_paths(study.tuning, folder)
     if model := _local_model(study.model.id, folder):
         update["model"] = study.model.model_copy(update={"id": model})
     if embedder := _local_model(study.index.embedder, folder):
         update["index"] = study.index.model_copy(update={"embedder": embedder})
+    if (own := study.retrieval.knowledge_filter) is not None and own.model is not None:
+        resolved = own.model_copy(update={"model": (folder / own.model).resolve()})
+        update["retrieval"] = study.retrieval.model_copy(update={"knowledge_filter": resolved})
+    held = {"text": study.checks.text, "counterfactual": study.checks.counterfactual,
+            "corpus_v2": study.checks.corpus_v2}  # fmt: skip
+    beside = {name: (folder / path).resolve() for name, path in held.items() if path is not None}
+    update["checks"] = study.checks.model_copy(update=beside)
+    if study.judge is not None:
+        update["judge"] = _judge_with_absolute_paths(study.judge, folder)
     return study.model_copy(update=update)
+
+
+def _tuning_with_absolute_paths(tuning: TuningSettings, folder: Path) -> TuningSettings:
+    update: dict[str, object] = {}
+    if tuning.control is not None:
+        update["control"] = (folder / tuning.control).resolve()
+    if tuning.general is not None:
+        general = tuning.general
+        update["general"] = general.model_copy(update={"file": (folder / general.file).resolve()})
+    return tuning.model_copy(update=update)
+
+
+def _judge_with_absolute_paths(judge: JudgeSettings, folder: Path) -> JudgeSettings:
+    named = {"guidelines": judge.guidelines, "labels": judge.labels}
+    found = {name: (folder / path).resolve() for name, path in named.items() if path is not None}
+    models = tuple(
+        model.model_copy(update={"id": local}) if (local := _local_model(model.id, folder)) else model
+        for model in judge.judges
+    )
+    return judge.model_copy(update={**found, "judges": models})
 
 
 def _local_model(model_id: str, folder: Path) -> str | None:

@@ -156,6 +156,11 @@ class Answer:
     Token counts are the student's tokenizer's; `mean_logprob` is natural, per answer token (end token included).
     `tuning_seed` is the adapter's; None for an arm without one. `example_ids` are the tuning questions shown as
     examples. `cited` are the contexts, counted from 1, that the answer names; None where nobody recorded them.
+
+    Where retrieval modules were on, the question's way: its `queries`, those of them that were `searched`, the chunks
+    that the index gave for these (`n_outside`, repeats counted), the ids of chunks that memory gave (`remembered`) and
+    that the filter `dropped`, what failed on the way (`module_failures`; the answer may stand all the same), and the
+    model's tokens that this took.
     """
 
     arm: Arm
@@ -171,6 +176,13 @@ class Answer:
     example_ids: tuple[str, ...]
     generation: str | None
     cited: tuple[int, ...] | None = None
+    queries: tuple[str, ...] = ()
+    searched: tuple[str, ...] = ()
+    n_outside: int | None = None
+    remembered: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    module_failures: tuple[str, ...] = ()
+    n_module_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,3 +216,53 @@ class Score:
     metric: str
     value: float | None
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guideline:
+    """What a correct answer to one question must contain: written once, before any answer, from passage and reference.
+
+    `text` is None exactly where `failure` says why there is none. `source` is who wrote it.
+    """
+
+    question_id: str
+    text: str | None
+    source: Literal["judge", "person"]
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One judge's judgement of one answer by one criterion; `repeat` counts from 0.
+
+    `value` is in [0, 1] and None exactly where `failure` says why. Where probabilities were read, `probabilities` are
+    those of the levels, best level first, renormalised, and `mass` is what they added up to before, in [0, 1]; where
+    the judge wrote, `reason` holds its words.
+    """
+
+    arm: Arm
+    tuning_seed: int | None
+    question_id: str
+    criterion: str
+    judge: str
+    repeat: int
+    value: float | None
+    failure: str | None
+    reason: str | None = None
+    probabilities: tuple[float, ...] = ()
+    mass: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """Which of two answers one judge prefers, shown in this order; `choice` is None exactly where `failure` says why.
+
+    Of an arm with several tuning seeds, the first seed's answer.
+    """
+
+    question_id: str
+    judge: str
+    first: Arm
+    second: Arm
+    choice: Literal["first", "second", "tie"] | None
+    failure: str | None

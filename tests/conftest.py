@@ -10,6 +10,9 @@ from fourfold.llm.weights import Weights
 
 # Tests reach no hub; a model that would be fetched fails at once.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Before anything imports Triton, as bitsandbytes does: without a GPU its kernels run under the interpreter.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(scope="session")

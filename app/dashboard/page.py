@@ -14,6 +14,7 @@ import streamlit as st
 
 from fourfold.app.dashboard.charts import arms_chart, differences_chart, words
 from fourfold.app.dashboard.items import OUTCOMES, Filters, Outcome, choose, outcome_of
+from fourfold.app.dashboard.pictures import draw_pages
 from fourfold.app.dashboard.results import newest_runs, read_run
 from fourfold.errors import FourfoldError
 from fourfold.evals.estimate import PValue
@@ -42,7 +43,7 @@ def show(runs: Path) -> None:
     metric = st.selectbox("Metric", metrics, index=metrics.index(report.primary), format_func=words, width=300)
     _arms(report, metric)
     _differences(report, metric)
-    _questions(report)
+    _questions(report, runs, chosen.run)
 
 
 def plain(text: str) -> str:
@@ -119,7 +120,7 @@ def _differences(report: Report, metric: str) -> None:
     )
 
 
-def _questions(report: Report) -> None:
+def _questions(report: Report, runs: Path, run: int) -> None:
     st.subheader("Questions")
     filters = _filters(report)
     chosen = choose(report.questions, filters, report.primary)
@@ -130,6 +131,8 @@ def _questions(report: Report) -> None:
     by_id = {question.question_id: question for question in chosen}
     question = by_id[st.selectbox("Question", by_id, format_func=lambda name: f"{name} · {by_id[name].question}")]
     _question(question)
+    if question.quote and st.toggle("Show it on its page", key=f"page of {question.question_id}"):
+        _pages(runs, run, question)
     arms = list(dict.fromkeys(answer.arm for answer in question.answers))
     width = 2 if len(arms) in {1, 2, 4} else 3
     for start in range(0, len(arms), width):
@@ -173,6 +176,17 @@ def _question(question: QuestionShown) -> None:
         st.markdown("**Quote that supports it**")
         st.text(question.quote)
         st.caption(plain(f"{question.document}, page {question.page} · {question.section} · {question.stratum}"))
+
+
+def _pages(runs: Path, run: int, question: QuestionShown) -> None:
+    try:
+        with st.spinner("Drawing the page …"):
+            pictures = draw_pages(runs, run, question.question_id)
+    except FourfoldError as error:
+        st.info(plain(f"{error.what}: {error.seen}"))
+        return
+    for picture in pictures:
+        st.image(picture.png, caption=plain(f"{question.document}, page {picture.page}"), width=700)
 
 
 def _answers(answers: Sequence[AnswerShown], primary: str) -> None:

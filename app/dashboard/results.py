@@ -53,6 +53,17 @@ def read_run(runs: Path, run: int) -> Report:
     Raises:
         StoreError: the run was made by another fourfold, or rows of it are gone.
     """
+    with open_run(runs, run) as context:
+        return make_report(context)
+
+
+@contextmanager
+def open_run(runs: Path, run: int) -> Iterator[Context]:
+    """One finished run as the store recorded it, whose rows can be read and nothing be carried out.
+
+    Raises:
+        StoreError: the run was made by another fourfold, or rows of it are gone.
+    """
     with open_to_read(runs) as store:
         row = store.connection.execute("SELECT settings, results FROM runs WHERE run = ?", (run,)).fetchone()
         if row is None:
@@ -66,8 +77,7 @@ def read_run(runs: Path, run: int) -> Report:
             study = StudySettings.model_validate(settings)
         except ValidationError as error:
             raise _unreadable(runs, f"{error.error_count()} setting(s) that this version does not know") from error
-        context = _Recorded(study=study, store=store, reporter=Reporter(quiet=True), cache=runs, results=results)
-        return make_report(context)
+        yield _Recorded(study=study, store=store, reporter=Reporter(quiet=True), cache=runs, results=results)
 
 
 class _Recorded(Context):

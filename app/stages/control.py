@@ -6,19 +6,25 @@ nothing but the subject differs. What an adapter tuned on them gains on the test
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from fourfold.app.context import Context
+from fourfold.app.stages.ingest import options_beside
+from fourfold.app.stages.outside import ocr_identity
 from fourfold.app.stages.questions import tuning_generator
-from fourfold.app.stages.retrieved import contexts_of
+from fourfold.app.stages.retrieved import Indexed
+from fourfold.app.stages.training_set import Built, Retriever, Source, build_training_set
 from fourfold.digest import digest_of, digest_of_file, digest_of_folder
 from fourfold.errors import FairnessError
 from fourfold.ingest.corpus import find_pdfs, read_corpus
-from fourfold.retrieval.chunk import chunk_documents
-from fourfold.retrieval.index import build_index, retrieve
-from fourfold.tuning.rows import TuningRow, build_rows
+from fourfold.retrieval.chunkers.choose import make_chunker
+from fourfold.retrieval.index import build_index, require_k
+from fourfold.tuning.rows import TuningRow
+from fourfold.types import Document
 
 
 def control_inputs(context: Context) -> dict[str, str]:
@@ -31,31 +37,59 @@ def control_inputs(context: Context) -> dict[str, str]:
                "tags": {name: list(words) for name, words in settings.tags.items()}}  # fmt: skip
     return {
         "control files": digest_of([digest_of_file(path) for path in find_pdfs(_folder(context))]),
+        "control OCR": digest_of(ocr_identity(options_beside(context.study.corpus, os.environ).ocr)),
         "control questions": digest_of(written),
         "chunks": digest_of(context.chunk_settings),
         "embedder": context.embedder_identity,
     }
 
 
-def control_rows(context: Context, folder: Path, *, n_tokens: int) -> tuple[Sequence[TuningRow], Sequence[object]]:
-    """Rows of the control corpus that hold as many tokens as the study's own, to within one row.
+def build_control_set(context: Context, folder: Path, seed: int, *, n_tokens: int) -> Built:
+    """A training set of the control corpus whose rows hold as many tokens as the study's own, to within one row.
 
     Args:
         context: the study; its results up to the index are there.
         folder: scratch space; the control's own index is built in it and removed.
+        seed: of the tuning.
         n_tokens: prompt and answer tokens of the study's rows, all in all.
-
-    Returns:
-        The rows, and the control's questions for the store.
 
     Raises:
         FairnessError: the control has a document of the study's corpus.
         DocumentError: no readable PDF in the folder.
     """
     study = context.study
-    corpus = read_corpus(_folder(context))
+    corpus = read_corpus(_folder(context), options=options_beside(study.corpus, os.environ))
+    _require_other(context, corpus.documents)
+    questions = tuning_generator(context, corpus.blocks).generate(
+        corpus.documents, corpus.blocks, n_wanted=study.questions.n_tuning + _n_validation(context)
+    ).questions  # fmt: skip
+    chunks = make_chunker(study.index, context.count_tokens()).chunk(corpus.blocks)
+    require_k(study.retrieval.k, len(chunks))
+    index = folder / "control-index"
+    shutil.rmtree(index, ignore_errors=True)
+    build_index(index, chunks, context.embedder)
+    indexed = Indexed(folder=index, chunks=chunks, documents=corpus.documents)
+    n_tuning = max(1, len(questions) - _n_validation(context))
+    source = Source(
+        tuning=questions[:n_tuning],
+        validation=questions[n_tuning:],
+        # The study's memory knows nothing of another corpus.
+        retriever=Retriever(context, indexed, modules=("rewriter", "filter")),
+    )
+    built = build_training_set(context, source, "control", seed)
+    shutil.rmtree(index)
+    filled = dataclasses.replace(built.data, rows=fill(built.data.rows, n_tokens))
+    return dataclasses.replace(built, data=filled, questions=questions)
+
+
+def _n_validation(context: Context) -> int:
+    # Its checkpoint is chosen as the study's own is: by questions of its own.
+    return context.study.questions.n_validation if context.study.tuning.checkpoint == "best" else 0
+
+
+def _require_other(context: Context, documents: Sequence[Document]) -> None:
     own = {document.doc_id for document in context.documents if document.status == "read"}
-    names = [document.name for document in corpus.documents if document.status == "read" and document.doc_id in own]
+    names = [document.name for document in documents if document.status == "read" and document.doc_id in own]
     if names:
         raise FairnessError(
             "the format control would learn the study's own documents",
@@ -63,31 +97,6 @@ def control_rows(context: Context, folder: Path, *, n_tokens: int) -> tuple[Sequ
             expected="documents of another subject",
             hint="name another folder in tuning.control",
         )
-    generated = tuning_generator(context, corpus.blocks).generate(
-        corpus.documents, corpus.blocks, n_wanted=study.questions.n_tuning
-    )
-    chunks = chunk_documents(
-        corpus.blocks, context.count_tokens(), max_tokens=study.index.chunk_tokens, overlap=study.index.chunk_overlap
-    )
-    index = folder / "control-index"
-    shutil.rmtree(index, ignore_errors=True)
-    build_index(index, chunks, context.embedder)
-    retrieved = retrieve(
-        index,
-        chunks,
-        context.embedder,
-        questions=[(question.question_id, question.question) for question in generated.questions],
-        settings=study.retrieval,
-    )
-    shutil.rmtree(index)
-    rows = build_rows(
-        context.student,
-        generated.questions,
-        contexts_of(retrieved, chunks),
-        instructions=study.answer.instructions,
-        with_context_share=study.tuning.with_context_share,
-    )
-    return fill(rows, n_tokens), generated.questions
 
 
 def fill(rows: Sequence[TuningRow], n_tokens: int) -> list[TuningRow]:

@@ -38,6 +38,11 @@ def read_options(corpus: CorpusSettings, environment: Mapping[str, str]) -> Read
     )
 
 
+def options_beside(corpus: CorpusSettings, environment: Mapping[str, str]) -> ReadOptions:
+    """The same for documents beside the corpus (a control, or outside it), without its passwords: of other files."""
+    return read_options(corpus.model_copy(update={"passwords": {}}), environment)
+
+
 def _passwords(corpus: CorpusSettings, environment: Mapping[str, str]) -> dict[str, Password]:
     return take_passwords(corpus.passwords, environment)
 
@@ -123,7 +128,7 @@ class _Shown:
 
 STAGE = Stage(
     name="ingest",
-    version=2,
+    version=3,
     settings=_settings,
     inputs=_inputs,
     run=_run,

@@ -16,24 +16,27 @@ from pathlib import Path
 from typing import Any
 
 from fourfold.app.context import Context
+from fourfold.app.module_models import complete_fresh
 from fourfold.app.pipeline import Outcome, Stage
-from fourfold.app.stages.shots import choose_examples
+from fourfold.app.stages.retrieved import NOTHING_FOUND, assembly_of, open_path, path_inputs
+from fourfold.app.stages.shots import NO_SHOTS, ShotChooser, shot_chooser
 from fourfold.arms import ArmPlan, arms_of
-from fourfold.llm.generate import length_of, plan_batches, too_long
-from fourfold.llm.port import Adapter, Prompt, RawCompletion, Refusal, Sampling
-from fourfold.prompts import answer_chat
-from fourfold.retrieval.index import OpenIndex
+from fourfold.llm.port import Adapter, Prompt, RawCompletion, Refusal
+from fourfold.prompts import answer_chat, prompt_form
+from fourfold.retrieval.context.assembly import Assembly
+from fourfold.retrieval.context.passage import texts_of
+from fourfold.retrieval.modules.pipeline import RetrievalPath
 from fourfold.types import Arm, Latency, Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Server:
-    """What stands ready before the clock starts: models, open index, chunk texts by id, examples, adapters by arm."""
+    """What stands ready before the clock starts: models, open path, what makes passages, shots, adapters by arm."""
 
     context: Context
-    index: OpenIndex | None
-    texts: Mapping[str, str]
-    examples: Sequence[tuple[str, str]]
+    path: RetrievalPath | None
+    assembly: Assembly | None
+    shots: ShotChooser | None
     adapters: Mapping[Arm, Adapter]
 
     def ask(self, plan: ArmPlan, questions: Sequence[Question], batch: int) -> list[Latency]:
@@ -69,36 +72,37 @@ class _Server:
         return rows
 
     def _retrieve(self, questions: Sequence[Question]) -> Mapping[str, Sequence[str]]:
-        assert self.index is not None
-        pairs = [(question.question_id, question.question) for question in questions]
-        contexts: dict[str, list[str]] = {}
-        for row in self.index.search(pairs, self.context.study.retrieval):
-            contexts.setdefault(row.question_id, []).append(self.texts[row.chunk_id])
-        return contexts
+        assert self.path is not None
+        assert self.assembly is not None
+        asked = [(question.question_id, question.question) for question in questions]
+        shown = self.assembly.assemble(self.path.find(asked).retrieved, asked)
+        return texts_of(shown, if_none=NOTHING_FOUND)
 
     def _prompts(
         self, plan: ArmPlan, questions: Sequence[Question], contexts: Mapping[str, Sequence[str]]
     ) -> list[Prompt]:
-        instructions = self.context.study.answer.instructions
-        examples = self.examples if plan.shots else ()
+        settings = self.context.study.answer
+        shots = [NO_SHOTS] * len(questions)
+        if plan.shots:
+            assert self.shots is not None
+            shots = self.shots.choose(questions)
         return self.context.engine.prepare(
-            [answer_chat(instructions, q.question, contexts.get(q.question_id), examples) for q in questions]
+            [
+                answer_chat(
+                    settings.instructions,
+                    q.question,
+                    contexts.get(q.question_id),
+                    own.examples,
+                    contrasts=own.contrasts,
+                    form=prompt_form(settings),
+                )
+                for q, own in zip(questions, shots, strict=True)
+            ]
         )
 
     def _complete(self, plan: ArmPlan, prompts: Sequence[Prompt]) -> list[RawCompletion | Refusal]:
-        """The engine itself: `generate` would take the answers from the store. As many at once as a batch may hold."""
-        study, engine = self.context.study, self.context.engine
-        sampling = Sampling(max_tokens=study.answer.max_tokens)
-        found: dict[int, RawCompletion | Refusal] = {}
-        for at, prompt in enumerate(prompts):
-            if (refusal := too_long(engine, prompt, sampling)) is not None:
-                found[at] = refusal
-        lengths = {str(at): length_of(prompt) for at, prompt in enumerate(prompts) if at not in found}
-        for keys in plan_batches(lengths, answer_tokens=sampling.max_tokens, batch_tokens=self.context.batch_tokens):
-            places = [int(key) for key in keys]
-            done = engine.complete([prompts[at] for at in places], sampling, self.adapters.get(plan.name))
-            found |= dict(zip(places, done, strict=True))
-        return [found[at] for at in range(len(prompts))]
+        max_tokens = self.context.study.answer.max_tokens
+        return complete_fresh(self.context, prompts, max_tokens=max_tokens, adapter=self.adapters.get(plan.name))
 
 
 def draw_questions(questions: Sequence[Question], *, n: int, seed: int) -> list[Question]:
@@ -176,19 +180,15 @@ def _plans(context: Context) -> list[ArmPlan]:
 
 def _server(context: Context, plans: Sequence[ArmPlan], stack: ExitStack) -> _Server:
     retrieves = any(plan.retrieves for plan in plans)
-    chunks = context.chunks if retrieves else ()
     # With several tuning seeds the first: they do not differ in what they compute.
     adapters = {
         plan.name: context.adapters(plan.adapter)[context.study.tuning.seeds[0]] for plan in plans if plan.adapter
     }
-    shots = choose_examples(context) if any(plan.shots for plan in plans) else ()
-    # The embedder itself: one that remembers vectors would be timed reading the store.
-    index = OpenIndex(context.index_folder, chunks, context.uncached_embedder) if retrieves else None
     return _Server(
         context=context,
-        index=None if index is None else stack.enter_context(index),
-        texts={chunk.chunk_id: chunk.text for chunk in chunks},
-        examples=[(example.question, example.reference) for example in shots],
+        path=stack.enter_context(open_path(context, fresh=True)) if retrieves else None,
+        assembly=assembly_of(context, fresh=True) if retrieves else None,
+        shots=shot_chooser(context, fresh=True) if any(plan.shots for plan in plans) else None,
         adapters=adapters,
     )
 
@@ -201,7 +201,12 @@ def _settings(context: Context) -> dict[str, Any]:
         "arms": [plan.name for plan in plans],
         "instructions": study.answer.instructions,
         "max_tokens": study.answer.max_tokens,
-        "shots": [study.answer.n_shots, study.answer.shots_seed] if any(plan.shots for plan in plans) else None,
+        "prompt": study.answer.model_dump(mode="json", include={"citations", "contexts"}),
+        "shots": (
+            [study.answer.n_shots, study.answer.shots_seed, study.answer.shots]
+            if any(plan.shots for plan in plans)
+            else None
+        ),
         "retrieval": study.retrieval.model_dump(mode="json") if any(plan.retrieves for plan in plans) else None,
         "model": context.model_identity,
         "batch_tokens": context.batch_tokens,
@@ -215,6 +220,7 @@ STAGE = Stage(
     inputs=lambda context: {
         "answer": context.results["answer"].digest,
         "index": context.results["index"].digest,
+        **path_inputs(context),
     },
     run=_run,
     needed=lambda context: context.study.latency.enabled,

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from fourfold.app.context import Context
 from fourfold.app.pipeline import Outcome, Stage
+from fourfold.app.stages.outside import outside_inputs, unanswerable_questions
 from fourfold.digest import digest_of_file, digest_of_folder
 from fourfold.errors import QuestionError
 from fourfold.ingest.cloze import ClozeGenerator
+from fourfold.ingest.dates import read_dates
 from fourfold.ingest.generate import Generated, GenerationSettings
 from fourfold.ingest.generators import FileGenerator, Generator, LlmGenerator, any_of, overlapping
 from fourfold.ingest.holdout import choose_holdout
-from fourfold.ingest.leakage import find_leaks, require_few_leaks
+from fourfold.ingest.leakage import find_nearest, leakage_table, require_few_leaks
+from fourfold.ingest.passwords import take_passwords
 from fourfold.ingest.question_metrics import measure_questions
 from fourfold.ingest.questions_file import require_file
 from fourfold.ingest.review import Reviewed, read_sheet
@@ -27,6 +32,8 @@ from fourfold.llm.port import Chat, Completion
 from fourfold.study import QuestionSettings
 from fourfold.types import Block, Document, LeakedPair, Question
 
+# In the stage's own folder: every tuning question with the test question nearest to it.
+LEAKAGE = "leakage.csv"
 # Over what is wanted, so that what the leak check takes out is made up for.
 _SPARE_SHARE = 0.05
 # Test questions that cloze makes take at most half of a document's sentences: tuning must cover it too.
@@ -34,7 +41,7 @@ _TEST_SHARE = 0.5
 
 
 def _settings(context: Context) -> dict[str, Any]:
-    settings = context.study.questions.model_dump(mode="json", exclude={"file", "reviewed", "prompts"})
+    settings = context.study.questions.model_dump(mode="json", exclude={"file", "reviewed", "prompts", "outside"})
     # Cloze needs no model: its questions are the same for every student.
     writer = context.model_identity if context.study.questions.generator == "llm" else None
     return {**settings, "model": writer, "embedder": context.embedder_identity}
@@ -42,7 +49,7 @@ def _settings(context: Context) -> dict[str, Any]:
 
 def _inputs(context: Context) -> dict[str, str]:
     settings = context.study.questions
-    inputs = {"ingest": context.results["ingest"].digest}
+    inputs = {"ingest": context.results["ingest"].digest, **outside_inputs(context)}
     if settings.file is not None:
         inputs["file"] = digest_of_file(require_file(settings.file))
     if settings.reviewed is not None:
@@ -53,34 +60,43 @@ def _inputs(context: Context) -> dict[str, str]:
     return inputs
 
 
-def _run(context: Context, _: Path | None) -> Outcome:
+def _run(context: Context, folder: Path | None) -> Outcome:
     settings = context.study.questions
     documents, blocks = context.documents, context.blocks
     # First, because it costs nothing: a bad quote must not cost a generation.
     tags = tag_sections(blocks, settings.tags)
     reviewed = read_sheet(settings.reviewed, documents, blocks)
     test = _test(context, documents, blocks, reviewed, tags)
+    unanswerable = unanswerable_questions(context, documents, blocks, n_answerable=len(test.questions))
     tuned = _tuning(context, documents, blocks, reviewed, test=test.questions)
-    leaks = find_leaks(
+    nearest = find_nearest(
         tuned.questions,
         test.questions,
         lambda texts: context.embedder.embed(texts, kind="passage"),
         jaccard_limit=settings.jaccard_limit,
         cosine_limit=settings.cosine_limit,
     )
+    assert folder is not None
+    (folder / LEAKAGE).write_text(leakage_table(nearest), encoding="utf-8")
+    leaks = [one.pair for one in nearest if one.leaks]
     require_few_leaks(leaks, len(tuned.questions), limit=settings.leak_limit)
     tuning, validation = _split(tuned.questions, leaks, reviewed, settings)
     strata = assign_strata(test.questions, tuning)
     splits = _Splits(test=strata, tuning=_tagged(tuning, tags), validation=_tagged(validation, tags))
     return Outcome(
-        records=[*splits.test, *splits.tuning, *splits.validation, *leaks],
+        records=[*splits.test, *unanswerable, *splits.tuning, *splits.validation, *leaks],
         content={},
-        summary=_summary(splits, leaks, test, tuned, n_sections=len({(b.doc_id, b.section) for b in blocks})),
+        summary={
+            **_summary(splits, leaks, test, tuned, n_sections=len({(b.doc_id, b.section) for b in blocks})),
+            "n_unanswerable": len(unanswerable),
+        },
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Splits:
+    """What the documents answer; measured and counted apart from unanswerable questions."""
+
     test: Sequence[Question]
     tuning: Sequence[Question]
     validation: Sequence[Question]
@@ -115,11 +131,10 @@ def _tuning(
     """What was reviewed, and as many new ones as are then missing, with some to spare."""
     settings = context.study.questions
     kept = tuple(question for question in reviewed.questions if question.split != "test")
-    held = choose_holdout(documents, blocks, settings.holdout, seed=settings.seed)
-    # A person's test questions are written without regard to tuning, and tuning without regard to them; cloze ones
-    # would be repeated word for word.
-    by_machine = [question for question in test if question.kind.startswith("cloze")]
-    skip = any_of(held.skips, overlapping([*kept, *reviewed.dropped, *by_machine]))
+    held = choose_holdout(documents, blocks, settings.holdout, seed=settings.seed, dates=_dates(context, documents))
+    # Rule 2: a fact asked in both in different words stays. Cloze over a sentence that cloze tests is no other words.
+    repeated = [q for q in test if q.kind.startswith("cloze")] if settings.generator == "cloze" else []
+    skip = any_of(held.skips, overlapping([*kept, *reviewed.dropped, *repeated]))
     n_wanted = settings.n_tuning + settings.n_validation
     covered = frozenset(question.doc_id for question in kept if question.split == "tuning")
     made = tuning_generator(context, blocks, covered=covered).generate(
@@ -129,6 +144,18 @@ def _tuning(
         skip=skip,
     )
     return dataclasses.replace(made, questions=(*kept, *made.questions))
+
+
+def _dates(context: Context, documents: Sequence[Document]) -> dict[str, date | None]:
+    """Of every document, where the study holds some out by date; those without one are told, because they stay."""
+    settings, corpus = context.study.questions.holdout, context.study.corpus
+    if settings is None or settings.since is None:
+        return {}
+    dates = read_dates(corpus.folder, documents, take_passwords(corpus.passwords, os.environ))
+    undated = [document.name for document in documents if dates.get(document.doc_id, settings.since) is None]
+    if undated:
+        context.reporter.say(f"  not held out, without a date: {', '.join(undated)}")
+    return dates
 
 
 def tuning_generator(context: Context, blocks: Sequence[Block], *, covered: frozenset[str] = frozenset()) -> Generator:
@@ -259,13 +286,16 @@ def _summary(
 
 
 def _describe(summary: Mapping[str, Any]) -> str:
-    new = summary["n_test_not_reviewed"]
+    new, unanswerable = summary["n_test_not_reviewed"], summary["n_unanswerable"]
     return (
         f"{summary['n_test']} test questions over {summary['n_sections']} sections"
         + (f" ({new} generated, not reviewed)" if new else "")
+        + (f" and {unanswerable} that nothing in the documents answers" if unanswerable else "")
         + f", {summary['n_tuning']} tuning questions ({summary['n_references_by_model']} answers by the model, the "
         f"rest from quotes), {summary['n_leaked']} taken out as repeats"
     )
 
 
-STAGE = Stage(name="questions", version=2, settings=_settings, inputs=_inputs, run=_run, describe=_describe)
+STAGE = Stage(
+    name="questions", version=3, settings=_settings, inputs=_inputs, run=_run, describe=_describe, blob="discard"
+)

@@ -8,11 +8,13 @@ from typing import Any
 from fourfold.app.context import Context
 from fourfold.app.pipeline import Outcome, Stage
 from fourfold.app.stages.answer import verdict_scope
+from fourfold.app.stages.checks import check_rows
+from fourfold.app.stages.judge_rows import judge_rows
 from fourfold.evals.report.build import Rows, build_report
 from fourfold.evals.report.data import Report, StageShown
 from fourfold.types import Answer, Latency, LeakedPair, Score
 
-VERSION = 2
+VERSION = 3
 
 
 def make_report(context: Context) -> Report:
@@ -43,6 +45,8 @@ def read_rows(context: Context) -> Rows:
             if name != "report"
         ],
         latencies=context.store.read(Latency, results["latency"].key) if "latency" in results else (),
+        judge=judge_rows(context),
+        checks=check_rows(context),
     )
 
 

@@ -18,42 +18,50 @@ from fourfold.study import Metric
 from fourfold.types import Answer, Arm, Chunk, Question, Retrieved, Score
 
 REFUSAL = "refusal"
+UNANSWERABLE = "the documents do not answer the question"
 SIMILARITY: Metric = "embedding_similarity"
 
 
 def score_answers(answers: Iterable[Answer], questions: Sequence[Question], metrics: Sequence[Metric]) -> list[Score]:
     """One row per answer and metric of its text, and one for refusal.
 
-    A failed answer has no value, with the failure as reason.
+    A failed answer has no value, with the failure as reason. An answer to an unanswerable question is scored for
+    refusal alone: there is nothing to be right about.
     """
     by_id = {question.question_id: question for question in questions}
     scores = []
     for answer in answers:
         question = by_id[answer.question_id]
-        values: dict[str, float | None] = dict.fromkeys([*metrics, REFUSAL])
-        if answer.text is not None:
-            values = {metric: TEXT_METRICS[metric](answer.text, question) for metric in metrics}
-            values[REFUSAL] = float(is_refusal(answer.text))
-        scores += [
-            Score(
-                arm=answer.arm,
-                tuning_seed=answer.tuning_seed,
-                question_id=answer.question_id,
-                metric=name,
-                value=value,
-                reason=answer.failure,
+        for name in [*metrics, REFUSAL]:
+            value = _value(answer, question, name)
+            scores.append(
+                Score(
+                    arm=answer.arm,
+                    tuning_seed=answer.tuning_seed,
+                    question_id=answer.question_id,
+                    metric=name,
+                    value=value,
+                    reason=None if value is not None else answer.failure or UNANSWERABLE,
+                )
             )
-            for name, value in values.items()
-        ]
     return scores
+
+
+def _value(answer: Answer, question: Question, name: Metric | str) -> float | None:
+    if answer.text is None:
+        return None
+    if name == REFUSAL:
+        return float(is_refusal(answer.text))
+    return None if question.answerable is False else TEXT_METRICS[name](answer.text, question)  # type: ignore[index]
 
 
 def score_similarity(answers: Sequence[Answer], questions: Sequence[Question], embedder: Embedder) -> list[Score]:
     """The cosine of every answer and its reference; every text is embedded once."""
-    by_id = {question.question_id: question.reference for question in questions}
+    by_id = {question.question_id: question for question in questions}
+    asked = [by_id[answer.question_id] for answer in answers]
     found = embedding_similarity(
-        [answer.text for answer in answers],
-        [by_id[answer.question_id] for answer in answers],
+        [None if q.answerable is False else answer.text for q, answer in zip(asked, answers, strict=True)],
+        [question.reference for question in asked],
         embed=lambda texts: embedder.embed(texts, kind="passage"),
     )
     return [
@@ -63,9 +71,9 @@ def score_similarity(answers: Sequence[Answer], questions: Sequence[Question], e
             question_id=answer.question_id,
             metric=SIMILARITY,
             value=similarity.value,
-            reason=answer.failure or similarity.reason,
+            reason=answer.failure or (UNANSWERABLE if question.answerable is False else similarity.reason),
         )
-        for answer, similarity in zip(answers, found, strict=True)
+        for answer, question, similarity in zip(answers, asked, found, strict=True)
     ]
 
 
@@ -77,17 +85,24 @@ def score_retrieved(
     *,
     k: int,
 ) -> list[Score]:
-    """recall@k, reciprocal rank and nDCG@k of every test question, once for each arm that retrieves."""
+    """recall@k, reciprocal rank and nDCG@k of every test question, once for each arm that retrieves.
+
+    Without a value where nothing in the documents answers the question.
+    """
     by_id = {chunk.chunk_id: chunk for chunk in chunks}
     ranked: dict[str, list[Chunk]] = {}
     for row in sorted(retrieved, key=lambda row: row.rank):
         ranked.setdefault(row.question_id, []).append(by_id[row.chunk_id])
     scores = []
     for question in questions:
-        found = score_retrieval(question, ranked.get(question.question_id, []), k=k)
-        values = {f"recall@{k}": found.recall, f"mrr@{k}": found.reciprocal_rank, f"ndcg@{k}": found.ndcg}
+        values: dict[str, float | None] = dict.fromkeys((f"recall@{k}", f"mrr@{k}", f"ndcg@{k}"))
+        reason: str | None = UNANSWERABLE
+        if question.answerable is not False:
+            found = score_retrieval(question, ranked.get(question.question_id, []), k=k)
+            values = dict(zip(values, (found.recall, found.reciprocal_rank, found.ndcg), strict=True))
+            reason = None
         scores += [
-            Score(arm=arm, tuning_seed=None, question_id=question.question_id, metric=name, value=value, reason=None)
+            Score(arm=arm, tuning_seed=None, question_id=question.question_id, metric=name, value=value, reason=reason)
             for arm in arms
             for name, value in values.items()
         ]

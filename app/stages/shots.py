@@ -1,14 +1,75 @@
-"""The examples of the n-shot arms: tuning questions, never test questions."""
+"""The examples of the n-shot arms: tuning questions, never test questions.
+
+Drawn, they are the same for every question; contrastive, the nearest ones to each.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 from fourfold.app.context import Context
 from fourfold.digest import digest_of
+from fourfold.embed.port import Embedder
 from fourfold.errors import FairnessError, QuestionError
+from fourfold.prompts import Contrast
+from fourfold.retrieval.context.contrast import choose_contrasts
 from fourfold.types import Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shots:
+    """What one question's prompt shows, and the ids of the tuning questions it comes from."""
+
+    examples: tuple[tuple[str, str], ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
+    ids: tuple[str, ...] = ()
+
+
+NO_SHOTS = Shots()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShotChooser:
+    """Chooses the shots of an n-shot arm.
+
+    Args:
+        context: the study.
+        embedder: of questions, where they are contrastive.
+        drawn: the same for every question; empty where they are contrastive.
+    """
+
+    context: Context
+    embedder: Embedder
+    drawn: tuple[Question, ...] = field(default=())
+
+    def choose(self, questions: Sequence[Question]) -> list[Shots]:
+        """The shots of each question, in order.
+
+        Raises:
+            QuestionError, FairnessError: see `choose_examples` and `choose_contrasts`.
+        """
+        settings = self.context.study.answer
+        if settings.shots == "drawn":
+            pairs = tuple((example.question, example.reference) for example in self.drawn)
+            return [Shots(examples=pairs, ids=tuple(example.question_id for example in self.drawn))] * len(questions)
+        found = choose_contrasts(
+            questions,
+            self.context.questions("tuning"),
+            held_out=_held_out(self.context),
+            embed=partial(self.embedder.embed, kind="query"),
+            n=settings.n_shots,
+        )
+        own = [found[question.question_id] for question in questions]
+        return [Shots(contrasts=one.examples, ids=one.example_ids) for one in own]
+
+
+def shot_chooser(context: Context, *, fresh: bool = False) -> ShotChooser:
+    """The study's; `fresh` takes no vectors from the store, as the latency pass wants it."""
+    drawn = choose_examples(context) if context.study.answer.shots == "drawn" else ()
+    return ShotChooser(context=context, embedder=context.uncached_embedder if fresh else context.embedder, drawn=drawn)
 
 
 def choose_examples(context: Context) -> tuple[Question, ...]:
@@ -19,8 +80,11 @@ def choose_examples(context: Context) -> tuple[Question, ...]:
         FairnessError: an example is a test or validation question.
     """
     settings = context.study.answer
-    asked = [*context.questions("test"), *context.questions("validation")]
-    return draw(context.questions("tuning"), asked, n=settings.n_shots, seed=settings.shots_seed)
+    return draw(context.questions("tuning"), _held_out(context), n=settings.n_shots, seed=settings.shots_seed)
+
+
+def _held_out(context: Context) -> list[Question]:
+    return [*context.questions("test"), *context.questions("validation")]
 
 
 def draw(tuning: Sequence[Question], asked: Sequence[Question], *, n: int, seed: int) -> tuple[Question, ...]:

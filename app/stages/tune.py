@@ -1,4 +1,4 @@
-"""tune: one adapter for each seed on the declared mixture of prompt forms, and the controls beside it."""
+"""tune: one adapter for each seed on the declared training set, and the controls beside it."""
 
 from __future__ import annotations
 
@@ -8,31 +8,37 @@ from pathlib import Path
 from typing import Any
 
 from fourfold.app.context import Context
+from fourfold.app.memory import look_at_machine
 from fourfold.app.pipeline import Outcome, Stage
-from fourfold.app.stages.control import control_inputs, control_rows
-from fourfold.app.stages.retrieved import contexts_of
+from fourfold.app.stages.control import build_control_set, control_inputs
+from fourfold.app.stages.retrieved import path_inputs
+from fourfold.app.stages.training_set import Built, Retriever, Source, build_training_set, form_of
 from fourfold.arms import AdapterKind, adapter_names
 from fourfold.digest import digest_of
-from fourfold.retrieval.index import retrieve
-from fourfold.tuning.rows import TuningRow, build_rows
+from fourfold.tuning.dry_run import over_limit
+from fourfold.tuning.general import read_general
+from fourfold.tuning.identity import settings_that_matter
 from fourfold.tuning.train import Base, train_adapter
 from fourfold.types import Retrieved
-
-_SHARE: Mapping[AdapterKind, float] = {"without contexts": 0.0, "with contexts": 1.0}
-
-
-def _share(context: Context, kind: AdapterKind) -> float:
-    return _SHARE.get(kind, context.study.tuning.with_context_share)
 
 
 def _settings(context: Context, kind: AdapterKind, seed: int) -> dict[str, Any]:
     study = context.study
-    tuning = study.tuning.model_dump(mode="json", exclude={"checkpoint_steps", "seeds", "control", "single_forms"})
     return {
-        "tuning": {**tuning, "seed": seed, "with_context_share": _share(context, kind)},
+        "tuning": {**_that_matter(context, kind), "seed": seed},
         "retrieval": study.retrieval.model_dump(mode="json"),
         "instructions": study.answer.instructions,
+        "prompt": study.answer.model_dump(mode="json", include={"citations", "contexts"}),
         "model": context.model_identity,
+    }
+
+
+def _that_matter(context: Context, kind: AdapterKind) -> dict[str, Any]:
+    tuning = context.study.tuning
+    general = tuning.general
+    return {
+        **settings_that_matter(tuning.model_copy(update={"form": form_of(context, kind)})),
+        "general": None if general is None else [digest_of(list(read_general(general.file))), general.share],
     }
 
 
@@ -41,39 +47,32 @@ def _inputs(context: Context, kind: AdapterKind) -> dict[str, str]:
     inputs = {
         "tuning questions": digest_of(context.questions("tuning")),
         "index": context.results["index"].digest,
+        **path_inputs(context),
     }
+    if context.study.tuning.checkpoint == "best":
+        inputs["validation questions"] = digest_of(context.questions("validation"))
     return {**inputs, **control_inputs(context)} if kind == "control" else inputs
 
 
-def rows_of_corpus(context: Context, kind: AdapterKind) -> tuple[tuple[TuningRow, ...], tuple[Retrieved, ...]]:
-    """The study's own tuning rows, and what was retrieved for them."""
-    study = context.study
-    questions = context.questions("tuning")
-    retrieved = retrieve(
-        context.index_folder,
-        context.chunks,
-        context.embedder,
-        questions=[(question.question_id, question.question) for question in questions],
-        settings=study.retrieval,
-    )
-    rows = build_rows(
-        context.student,
-        questions,
-        contexts_of(retrieved, context.chunks),
-        instructions=study.answer.instructions,
-        with_context_share=_share(context, kind),
-    )
-    return rows, retrieved
+def build_own_set(context: Context, kind: AdapterKind, seed: int) -> tuple[Built, tuple[Retrieved, ...]]:
+    """The study's own training set, and what its prompts with contexts are made of."""
+    retriever = Retriever(context)
+    source = Source(tuning=context.questions("tuning"), validation=context.questions("validation"), retriever=retriever)
+    built = build_training_set(context, source, kind, seed)
+    return built, retriever.shown(built.questions)
 
 
 def _run(context: Context, folder: Path | None, kind: AdapterKind, seed: int) -> Outcome:
     assert folder is not None
     study = context.study
-    rows, records = _rows(context, folder, kind)
+    built, records = _build(context, folder, kind, seed)
+    if cut := over_limit(built.data.rows, study.answer.max_tokens):
+        context.reporter.say(f"  {len(cut)} answers are longer than answer.max_tokens: fourfold dry-run names them")
+    available = look_at_machine().available_bytes
     trained = train_adapter(
         folder,
-        rows,
-        Base(weights=context.weights, settings=study.model, device=context.device),
+        built.data,
+        Base(weights=context.weights, settings=study.model, device=context.device, available_bytes=available),
         tuning=study.tuning,
         seed=seed,
         progress=context.reporter.steps("tuning", "steps"),
@@ -83,6 +82,7 @@ def _run(context: Context, folder: Path | None, kind: AdapterKind, seed: int) ->
         content={"adapter": trained.digest},
         summary={
             **dataclasses.asdict(trained),
+            **built.summary,
             "kind": kind,
             "seed": seed,
             "n_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
@@ -91,30 +91,41 @@ def _run(context: Context, folder: Path | None, kind: AdapterKind, seed: int) ->
     )
 
 
-def _rows(context: Context, folder: Path, kind: AdapterKind) -> tuple[Sequence[TuningRow], Sequence[object]]:
-    own, retrieved = rows_of_corpus(context, kind)
+def _build(context: Context, folder: Path, kind: AdapterKind, seed: int) -> tuple[Built, Sequence[object]]:
+    own, retrieved = build_own_set(context, kind, seed)
     if kind != "control":
         return own, retrieved
-    return control_rows(context, folder, n_tokens=sum(row.n_tokens for row in own))
+    control = build_control_set(context, folder, seed, n_tokens=sum(row.n_tokens for row in own.data.rows))
+    return control, control.questions
+
+
+def _describe(summary: Mapping[str, Any]) -> str:
+    dropped = ", ".join(f"{n} × {reason}" for reason, n in sorted(summary["dropped"].items()))
+    saved = summary["saved_share"]
+    shared = "" if saved is None else f", {saved:.0%} of them read once with another row's,"
+    return (
+        f"{summary['n_tokens']:,} tokens{shared} in {summary['n_steps']} steps, "
+        f"loss {summary['loss_first']:.2f} → {summary['loss_last']:.2f}"
+        + (f", best on validation at step {summary['best_step']}" if summary["best_step"] is not None else "")
+        + (f"; rows left out: {dropped}" if dropped else "")
+    )
 
 
 def _stage(name: str, kind: AdapterKind, seed: int) -> Stage:
     return Stage(
         name=name,
-        version=1,
+        version=2,
         settings=lambda context: _settings(context, kind, seed),
         inputs=lambda context: _inputs(context, kind),
         run=lambda context, folder: _run(context, folder, kind, seed),
         blob="resume",
-        describe=lambda s: (
-            f"{s['n_tokens']:,} tokens in {s['n_steps']} steps, loss {s['loss_first']:.2f} → {s['loss_last']:.2f}"
-        ),
+        describe=_describe,
     )
 
 
 STAGE = Stage(
     name="tune",
-    version=1,
+    version=2,
     settings=lambda _: {},
     inputs=lambda _: {},
     run=lambda _context, _folder: Outcome(records=[], content={}, summary={}),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fourfold.errors import ModelError
+
 if TYPE_CHECKING:
     import torch
 
@@ -22,9 +24,21 @@ def round_to_nf4(model: torch.nn.Module, *, keep: frozenset[str] = frozenset({"l
 
     Returns:
         The number of layers rounded; 0 for a model whose weights stand in other modules (GPT-2's Conv1D).
+
+    Raises:
+        ModelError: bitsandbytes is not installed.
     """
-    import bitsandbytes.functional as bnb
     import torch
+
+    try:
+        import bitsandbytes.functional as bnb
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            "weights cannot be rounded to NF4",
+            seen=f"the package {error.name} is not installed",
+            expected="bitsandbytes, which holds NF4's table",
+            hint="pip install 'fourfold[models]', or set model.quantisation to none for every arm",
+        ) from error
 
     n_rounded = 0
     for name, module in model.named_modules():

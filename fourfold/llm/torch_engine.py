@@ -22,6 +22,7 @@ from fourfold.llm.memory import halving
 from fourfold.llm.port import Adapter, Chat, Prompt, RawCompletion, Sampling, Scored
 from fourfold.llm.prefix import TokenIds
 from fourfold.llm.weights import Weights, ensure_converted, read_config
+from fourfold.passages import part_tokens
 from fourfold.study import ModelSettings
 
 if TYPE_CHECKING:
@@ -89,13 +90,18 @@ class TorchEngine:
         """
         return load_tokenizer(self.weights)
 
+    @functools.cached_property
+    def _reserved(self) -> tuple[str, ...]:
+        """The texts that the tokenizer takes for its special tokens: the template writes them, no message does."""
+        return tuple(str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special)
+
     def render(self, chat: Chat) -> str:
-        """The prompt's text, the assistant's turn opened.
+        """The prompt's text, the assistant's turn opened; what a message says stays text (`part_tokens`).
 
         Raises:
             ModelError: the chat template refuses the chat, as some refuse a system prompt.
         """
-        turns = [{"role": message.role, "content": message.content} for message in chat]
+        turns = [{"role": message.role, "content": part_tokens(message.content, self._reserved)} for message in chat]
         try:
             text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         except TemplateError as error:

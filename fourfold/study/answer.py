@@ -11,6 +11,7 @@ from fourfold.types import ARMS, Arm
 
 DEFAULT_INSTRUCTIONS = "Answer the question in one short sentence. If you do not know the answer, say: I don't know."
 
+ContextsPosition = Literal["before_question", "after_question", "in_system"]
 Metric = Literal["exact_match", "token_f1", "containment", "key_fact_recall", "rouge_l", "embedding_similarity"]
 METRICS: tuple[Metric, ...] = (
     "exact_match", "token_f1", "containment", "key_fact_recall", "rouge_l", "embedding_similarity",
@@ -25,6 +26,17 @@ class AnswerSettings(Settings):
     max_tokens: int = Field(48, ge=1, description="tokens an answer may have")
     n_shots: int = Field(3, ge=1, description="examples from the tuning questions in the prompts of the n-shot arms")
     shots_seed: int = Field(0, ge=0, description="which tuning questions are the examples")
+    shots: Literal["drawn", "contrastive"] = Field(
+        "drawn",
+        description="examples of the n-shot arms; drawn: the same for every question; contrastive: the tuning "
+        "questions nearest to it, each with a correct and an incorrect answer",
+    )
+    citations: bool = Field(
+        False, description="ask for the numbers of the passages an answer rests on; checked, and left out of its text"
+    )
+    contexts: ContextsPosition = Field(
+        "before_question", description="where passages stand: in the question's turn, or after the instructions"
+    )
 
     @field_validator("arms")
     @classmethod

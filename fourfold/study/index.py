@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -35,6 +36,11 @@ class IndexSettings(Settings):
         None, description="put before a question ('query: ' for E5); null: what the embedder's files name, else nothing"
     )
     passage_prompt: str | None = Field(None, description="put before a passage; null: as for query_prompt")
+    chunker: Literal["tokens", "section", "sentence_window", "hierarchical"] = Field(
+        "tokens",
+        description="tokens: sentences while they fit; section: never over two; sentence_window: each begins in the "
+        "middle of the one before; hierarchical: whole, half and quarter length",
+    )
     chunk_tokens: int = Field(
         192,
         ge=16,
@@ -42,3 +48,6 @@ class IndexSettings(Settings):
         description="tokens of the student's tokenizer, at most, per chunk",
     )
     chunk_overlap: int = Field(24, ge=0, description="tokens that neighbouring chunks share, at most")
+    quantisation: Literal["none", "int8"] = Field(
+        "none", description="int8: a Qdrant server searches 8-bit copies of the vectors, approximately; none: exactly"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,10 @@ class HoldoutSettings(Settings):
 
     documents: tuple[str, ...] = Field((), description="names of PDFs, as paths within the corpus folder")
     share: Share | None = Field(None, description="further share of the documents, drawn by questions.seed")
+    since: date | None = Field(
+        None,
+        description="documents last changed on this day or later, by their own metadata; those without a date stay",
+    )
     sections: str | None = Field(
         None, min_length=1, description="regular expression; sections that it finds in a heading of, or above them"
     )
@@ -47,6 +52,13 @@ class QuestionSettings(Settings):
     generator: Literal["llm", "cloze"] = Field(
         "llm", description="who writes tuning and validation questions: the model, or cloze, which needs none"
     )
+    outside: Path | None = Field(
+        None,
+        description="folder of PDFs that are no part of the corpus; unanswerable test questions are made from them",
+    )
+    unanswerable_share: Share = Field(
+        0.2, description="share of the test questions that are unanswerable, where questions.outside is set"
+    )
     prompts: Path | None = Field(
         None, description="folder with question.txt and answer.txt, prompts in place of ours for generator llm"
     )
@@ -54,7 +66,7 @@ class QuestionSettings(Settings):
         {}, description="per tag its words; a section that holds one has the tag, and so have its questions"
     )
     holdout: HoldoutSettings | None = Field(
-        None, description="documents, share, sections: what no tuning question is written about; null: nothing"
+        None, description="documents, since, share, sections: what no tuning question is written about; null: nothing"
     )
     n_tuning: int = Field(60, ge=1, description="tuning questions kept after all checks")
     n_validation: int = Field(0, ge=0, description="further generated questions, never trained on or shown")

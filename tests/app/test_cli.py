@@ -33,6 +33,9 @@ COMMANDS = [
     "models",
     "review",
     "export",
+    "dry-run",
+    "judge",
+    "adapter",
     *(stage.name for stage in STAGES[:-1]),
 ]
 
@@ -115,7 +118,7 @@ def test_check_lists_what_it_looked_at(
     assert call_here(monkeypatch, "check", study, "--runs", tmp_path / "runs") == 0
     looked_at = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
     assert looked_at == [
-        "corpus", "test questions", "language model", "embedder", "working folder", "disk", "memory"
+        "corpus", "test questions", "language model", "embedder", "vectors", "working folder", "disk", "memory"
     ]  # fmt: skip
 
 

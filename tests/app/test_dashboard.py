@@ -125,6 +125,21 @@ def test_filters_narrow_the_questions_down_to_none(finished: Finished) -> None:
     assert [info.value for info in shown.info] == ["No question fits these filters."]
 
 
+def test_a_quote_is_shown_on_its_page_on_request(finished: Finished, tmp_path: Path) -> None:
+    runs = shutil.copytree(finished.runs, tmp_path / "runs")
+    shown = drawn(runs)
+    assert not shown.get("image")
+    shown.toggle[0].set_value(True).run()
+    assert not shown.exception
+    assert len(shown.get("image")) == 1
+    with closing(sqlite3.connect(runs / "store.db")) as db:
+        db.execute('UPDATE runs SET settings = replace(settings, \'"folder": "\', \'"folder": "/gone\')')
+        db.commit()
+    shown.run()
+    assert not shown.get("image")
+    assert any("not there any more" in info.value for info in shown.info)
+
+
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "**bold** $x$ :red[y] [z](http://a.example)"])
 def test_markup_in_an_answer_is_shown_as_text(finished: Finished, tmp_path: Path, text: str) -> None:
     runs = shutil.copytree(finished.runs, tmp_path / "runs")

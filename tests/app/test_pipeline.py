@@ -19,6 +19,8 @@ from fourfold.app.progress import Reporter
 from fourfold.app.stages import STAGES
 from fourfold.llm.port import Chat
 from fourfold.prompts import answer_chat
+from fourfold.retrieval.context.assembly import Assembly
+from fourfold.retrieval.context.passage import texts_of
 from fourfold.store import Store
 from fourfold.types import Answer, Chunk, Document, Question, Retrieved, Score
 
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from app.conftest import Finished
 
 ROOT = Path(__file__).parents[2]
-# The tiny study has no latency pass.
-NAMES = [stage.name for stage in STAGES if stage.name != "latency"]
+# The tiny study has no retrieval modules, no judge and no latency pass.
+NAMES = [stage.name for stage in STAGES if stage.name not in {"modules", "rubric", "latency", "judge", "checks"}]
 
 
 class Told(Reporter):
@@ -187,7 +189,6 @@ def test_validation_questions_are_apart_from_tuning_and_test_ones(finished: Fini
 def test_what_tuning_saw_is_byte_equal_to_what_answering_would_ask(finished: Finished) -> None:
     from support.scripted import ScriptedEngine
 
-    from fourfold.app.stages.retrieved import contexts_of
     from fourfold.llm.weights import find_language_model
     from fourfold.study_file import load_study
     from fourfold.tuning.rows import build_rows
@@ -196,7 +197,9 @@ def test_what_tuning_saw_is_byte_equal_to_what_answering_would_ask(finished: Fin
     engine = ScriptedEngine(find_language_model(study.model.id, finished.runs), study.model, device="cpu")
     chunks = rows_of(finished.runs, Chunk, "index")
     questions = [q for q in rows_of(finished.runs, Question, "questions") if q.split == "tuning"]
-    contexts = contexts_of(rows_of(finished.runs, Retrieved, "tune"), chunks)
+    assembly = Assembly(chunks={chunk.chunk_id: chunk for chunk in chunks})
+    pairs = [(question.question_id, question.question) for question in questions]
+    contexts = texts_of(assembly.assemble(rows_of(finished.runs, Retrieved, "tune"), pairs), if_none="")
     built = build_rows(engine, questions, contexts, instructions=study.answer.instructions, form="mixture")
 
     def asked(question: Question, shown: list[str] | None) -> Chat:

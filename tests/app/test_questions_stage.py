@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pymupdf
 import pytest
 from support.scripted import ScriptedContext, sentence, write_inputs
 
@@ -71,17 +72,27 @@ def test_with_a_file_the_test_questions_are_a_persons(inputs: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("generator", ["llm", "cloze"])
-def test_without_a_file_they_are_made_from_other_sentences_than_tuning_and_said_to_be(
-    inputs: Path, tmp_path: Path, generator: str
-) -> None:
+def test_without_a_file_they_are_made_by_cloze_and_said_to_be(inputs: Path, tmp_path: Path, generator: str) -> None:
     asked = Asked(inputs, tmp_path, *CLOZE, f"questions.generator={generator}")
     assert (len(asked.test), len(asked.tuning), len(asked.validation)) == (10, 12, 2)
     assert all(q.reference_source != "person" and q.kind.startswith("cloze") for q in asked.test)
     assert asked.summary["n_test_not_reviewed"] == 10
-    assert not spans(asked.test) & spans([*asked.tuning, *asked.validation])
     assert {question.kind.partition(" ")[0] for question in asked.tuning} == {
         "generated" if generator == "llm" else "cloze"
     }
+
+
+def test_cloze_tunes_on_other_sentences_than_it_tests(inputs: Path, tmp_path: Path) -> None:
+    asked = Asked(inputs, tmp_path, *CLOZE)
+    assert not spans(asked.test) & spans([*asked.tuning, *asked.validation])
+    assert not [question for question in asked.test if question.stratum == "fact asked"]
+
+
+def test_a_model_may_ask_in_its_own_words_for_a_fact_that_cloze_tests(inputs: Path, tmp_path: Path) -> None:
+    asked = Asked(inputs, tmp_path, *CLOZE, "questions.generator=llm", "questions.n_test=30")
+    shared = spans(asked.test) & spans(asked.tuning)
+    assert shared
+    assert {(q.doc_id, q.start) for q in asked.test if q.stratum == "fact asked"} == shared
 
 
 def test_no_model_and_no_tuning_setting_has_a_say_in_the_test_questions(inputs: Path, tmp_path: Path) -> None:
@@ -91,11 +102,34 @@ def test_no_model_and_no_tuning_setting_has_a_say_in_the_test_questions(inputs: 
     assert one.tuning != other.tuning
 
 
+def test_the_evidence_on_leakage_is_a_file_with_every_tuning_question(inputs: Path, tmp_path: Path) -> None:
+    asked = Asked(inputs, tmp_path, *CLOZE)
+    (file,) = (tmp_path / "blobs").glob(f"questions-{asked.result.key[:16]}/leakage.csv")
+    with file.open(encoding="utf-8", newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    taken_out = [row for row in rows if row["taken_out"] == "yes"]
+    assert (len(rows), len(taken_out)) == (asked.summary["n_generated"], asked.summary["n_leaked"])
+    assert {question.question for question in asked.tuning} <= {row["tuning_question"] for row in rows}
+    assert {row["test_question_id"] for row in rows} <= {question.question_id for question in asked.test}
+
+
 def test_a_held_out_document_is_unseen_and_all_others_are_covered(inputs: Path, tmp_path: Path) -> None:
     asked = Asked(inputs, tmp_path, "questions.holdout={documents: [north.pdf]}")
     assert {question.document for question in [*asked.tuning, *asked.validation]} == {"south.pdf"}
     strata = {(question.document, question.stratum == "document unseen") for question in asked.test}
     assert strata == {("north.pdf", True), ("south.pdf", False)}
+
+
+def test_documents_are_held_out_by_their_own_date(inputs: Path, tmp_path: Path) -> None:
+    corpus = tmp_path / "pdfs"
+    corpus.mkdir()
+    for name, day in (("north.pdf", "D:20190501"), ("south.pdf", "D:20240501120000Z")):
+        with pymupdf.open(inputs.parent / "pdfs" / name) as pdf:
+            pdf.set_metadata({"modDate": day})
+            pdf.save(corpus / name)
+    asked = Asked(inputs, tmp_path / "runs", f"corpus.folder={corpus}", "questions.holdout={since: 2024-05-01}")
+    assert {question.document for question in [*asked.tuning, *asked.validation]} == {"north.pdf"}
+    assert {question.document for question in asked.test if question.stratum == "document unseen"} == {"south.pdf"}
 
 
 def test_a_held_out_section_is_not_tuned_and_its_document_is(inputs: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from fourfold.types import Question
 
 EXAMPLES = QUICKSTART.parents[1]
 QUESTIONS = QUICKSTART.parent / "questions.jsonl"
-STUDIES = sorted(EXAMPLES.rglob("*.yaml"))
+STUDIES = sorted(EXAMPLES.rglob("study*.yaml"))
 
 
 @dataclass(frozen=True)

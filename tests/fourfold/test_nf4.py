@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch.nn import functional
 
+from fourfold.errors import ModelError
 from fourfold.llm.nf4 import round_to_nf4
 
 BLOCK = 64
@@ -92,3 +95,10 @@ def test_what_is_kept_is_named_by_the_last_part() -> None:
 
 def test_a_model_without_linear_layers_has_nothing_rounded() -> None:
     assert round_to_nf4(torch.nn.Sequential(torch.nn.Embedding(4, 4))) == 0
+
+
+def test_rounding_without_bitsandbytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    monkeypatch.delitem(sys.modules, "bitsandbytes.functional", raising=False)
+    with pytest.raises(ModelError, match=r"bitsandbytes\S* is not installed"):
+        round_to_nf4(Toy(2, 2, torch.float32))

@@ -7,7 +7,20 @@ import pytest
 
 from fourfold import rows, types
 from fourfold.store import Draft, Store
-from fourfold.types import Answer, Block, Chunk, Document, Latency, LeakedPair, Question, Retrieved, Score
+from fourfold.types import (
+    Answer,
+    Block,
+    Chunk,
+    Document,
+    Guideline,
+    Judgement,
+    Latency,
+    LeakedPair,
+    Preference,
+    Question,
+    Retrieved,
+    Score,
+)
 
 RECORDS: tuple[object, ...] = (
     Document(
@@ -57,6 +70,16 @@ RECORDS: tuple[object, ...] = (
         arm="base", question_id="q", batch=3, concurrency=8, seconds=None, retrieval_seconds=None,
         n_prompt_tokens=5, n_answer_tokens=0, failure="too long",
     ),
+    Guideline(question_id="q", text="names\nboth", source="person", failure=None),
+    Judgement(
+        arm="rag", tuning_seed=None, question_id="q", criterion="level of detail", judge="a/b", repeat=1,
+        value=0.1 + 0.2, failure=None, probabilities=(1 / 3, 2 / 3), mass=1e-9,
+    ),
+    Judgement(
+        arm="tuned", tuning_seed=1, question_id="q", criterion="correctness", judge="m", repeat=0, value=None,
+        failure="no rating in the reply: 'x'", reason=None,
+    ),
+    Preference(question_id="q", judge="m", first="rag", second="base", choice=None, failure="429"),
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from fourfold.errors import StudyError
 from fourfold.study import Settings, StudySettings
@@ -36,7 +36,7 @@ def test_name_and_corpus_are_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: path.relative_to(EXAMPLES).as_posix()
+    "path", sorted(EXAMPLES.rglob("study*.yaml")), ids=lambda path: path.relative_to(EXAMPLES).as_posix()
 )
 def test_every_example_loads_and_its_files_are_there(path: Path) -> None:
     study = load_study(path)
@@ -45,7 +45,7 @@ def test_every_example_loads_and_its_files_are_there(path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert list(EXAMPLES.rglob("*.yaml"))
+    assert list(EXAMPLES.rglob("study*.yaml"))
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
@@ -211,9 +211,20 @@ def test_a_name_must_serve_as_a_folder_beside_the_store(tmp_path: Path, name: st
         load_study(write(tmp_path, MINIMAL), [f"name={name!r}" if name != "a\n" else 'name="a\\n"'])
 
 
-@pytest.mark.parametrize("value", ["0.3", "-1", "2"])
-def test_tuning_rows_come_in_one_form_or_in_both(tmp_path: Path, value: str) -> None:
-    assert "with_context_share" in str(refused(write(tmp_path, MINIMAL), f"tuning.with_context_share={value}"))
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["tuning.form=both"], "tuning.form"),
+        (["tuning.size=2.5"], "must be a share up to 1, or a whole number"),
+        (["tuning.size=0"], "tuning.size"),
+        (["tuning.objective=cit", "tuning.form=closed_book"], "form closed_book shows none"),
+        (["tuning.patience=2"], "set checkpoint to best"),
+        (["tuning.method=full", "tuning.objective=dpo"], "objective dpo is for low-rank methods"),
+        (["tuning.general={file: g.jsonl, share: 1}"], "tuning.general.share"),
+    ],
+)
+def test_tuning_settings_that_mean_nothing_are_refused(tmp_path: Path, overrides: list[str], told: str) -> None:
+    assert told in str(refused(write(tmp_path, MINIMAL), *overrides))
 
 
 def test_an_arm_named_twice_is_refused(tmp_path: Path) -> None:
@@ -248,3 +259,11 @@ def test_settings_do_not_change() -> None:
     study = StudySettings.model_validate({"name": "a", "corpus": {"folder": "x"}})
     with pytest.raises(ValueError, match="frozen"):
         study.retrieval.k = 9  # type: ignore[misc]
+
+
+def test_cit_reads_contexts_before_the_question() -> None:
+    fields = {"name": "x", "corpus": {"folder": "pdfs"}, "tuning": {"objective": "cit"}}
+    for position in ("before_question", "in_system"):
+        StudySettings.model_validate({**fields, "answer": {"contexts": position}})
+    with pytest.raises(ValidationError, match="before the question is read"):
+        StudySettings.model_validate({**fields, "answer": {"contexts": "after_question"}})

@@ -212,7 +212,7 @@ class EndpointEngine:
             dialect = self._dialect
             body = dialect.body(model, chat, sampling.max_tokens, more)
             try:
-                return await self._flights.run(body, functools.partial(self._ask, body, n_tokens))
+                return await self._flights.run(body, functools.partial(self._ask, body, n_tokens, model))
             except RefusedError as error:
                 other = dialect.without(str(error))
                 if other is None:
@@ -221,8 +221,11 @@ class EndpointEngine:
                     self._say_once("%s gives no log-probabilities: it refuses the field", model)
                 self._dialect = other
 
-    async def _ask(self, body: bytes, n_tokens: int) -> RawCompletion:
-        answer = await self._client.ask(_PATH, body, _read, n_tokens=n_tokens)
+    async def _ask(self, body: bytes, n_tokens: int, model: str) -> RawCompletion:
+        answer, by = await self._client.ask(_PATH, body, _read, n_tokens=n_tokens)
+        # Hosted services answer to "name" as "name-2026-01-31".
+        if by is not None and not by.startswith(model):
+            self._say_once("%s was asked for, and the server says that %s answers", model, by)
         self._client.settle(answer.n_prompt_tokens + answer.n_answer_tokens - n_tokens)
         if answer.logprobs is None and answer.n_answer_tokens and self._dialect.logprobs:
             self._say_once("%s gives no log-probabilities", self._settings.model)
@@ -234,9 +237,11 @@ class EndpointEngine:
             _log.warning(text, *values)
 
 
-def _read(response: httpx.Response) -> RawCompletion:
+def _read(response: httpx.Response) -> tuple[RawCompletion, str | None]:
+    """The answer, and the model that gave it, where the server tells."""
     url = str(response.url)
-    return read_completion(read_as(ChatReply, response.content, charset=response.charset_encoding, url=url), url)
+    reply = read_as(ChatReply, response.content, charset=response.charset_encoding, url=url)
+    return read_completion(reply, url), reply.model
 
 
 def _refusal(reason: str, chat: Chat, sampling: Sampling) -> Refusal:

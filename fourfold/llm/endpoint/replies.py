@@ -57,8 +57,12 @@ class ErrorBody(BaseModel):
 
 
 class ChatReply(BaseModel):
-    """Of `/chat/completions`. Some gateways answer 200 and put an error in the body."""
+    """Of `/chat/completions`. Some gateways answer 200 and put an error in the body.
 
+    `model` is the one that answered, by the server's own name for it.
+    """
+
+    model: str | None = None
     choices: list[Choice] | None = None
     usage: Usage | None = None
     error: ErrorBody | str | None = None

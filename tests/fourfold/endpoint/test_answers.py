@@ -81,6 +81,23 @@ def test_missing_log_probabilities_are_none_and_said_once(bench: Bench, caplog: 
     assert [record.getMessage() for record in caplog.records] == ["m gives no log-probabilities"]
 
 
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        ("m", []), ("m-2026-01-31", []), (None, []),
+        ("other", ["m was asked for, and the server says that other answers"]),
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_model_than_asked_is_said_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture, by: str | None, said: list[str]
+) -> None:
+    server = bench.serve(lambda asked: answer(asked.words, model=by))
+    with caplog.at_level(logging.WARNING, "fourfold"):
+        found = bench.ask(bench.engine(server.url), "a", "b")
+    assert [item.text for item in found if isinstance(item, RawCompletion)] == ["a", "b"]
+    assert [record.getMessage() for record in caplog.records] == said
+
+
 def test_a_server_that_refuses_the_log_probability_field_is_asked_without_it(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,12 +1,12 @@
 """How often the reported intervals hold the true difference, and how often the sign-flip test sounds a false alarm.
 
-    python benchmarks/coverage.py [N_REPETITIONS]
+    python benchmarks/interval_coverage.py [N_REPETITIONS]
 
 Simulates studies of 6 to 50 clusters with 2, 3, 4, 5, 6, 2, 3, ... questions each, whose paired differences have a
 known mean and, within a cluster, the stated correlation, and puts every one through the project's own functions.
-Appends to `coverage.csv` and prints each target of the project that a row misses: the t interval covers 94-97% (93-98%
-at 6 clusters), the sign-flip test sounds at most 5.5% false alarms at 5%. A study without an interval (every cluster
-has the same mean by coincidence) counts as not covered, and its share is a column.
+Appends to `interval_coverage.csv` and prints each target of the project that a row misses: the t interval covers 94-97%
+(93-98% at 6 clusters), the sign-flip test sounds at most 5.5% false alarms at 5%. A study without an interval (every
+cluster has the same mean by coincidence) counts as not covered, and its share is a column.
 
 Three kinds of differences:
     gaussian        mean 0, variance 1, a cluster's effect with variance icc.
