@@ -177,6 +177,8 @@ def test_an_interrupt_ends_with_130_and_says_how_to_go_on(tmp_path: Path) -> Non
     study = write_inputs(tmp_path)
     code = (
         "import os, signal, sys; from fourfold.app import cli, check\n"
+        # A shell starts what it puts in the background with Ctrl-C ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "check.check_study = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)\n"
         f"sys.argv = ['fourfold', 'check', {str(study)!r}]; cli.main()\n"
     )
