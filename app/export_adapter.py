@@ -159,7 +159,9 @@ def _finished(context: Context) -> Report | None:
     from fourfold.errors import StoreError
 
     missing = missing_stages(context, STAGES)
-    if "tune" not in context.results:
+    # Each seed's adapter is asked for, so that none is missing where only the first was tuned.
+    own = [name for name, (kind, _) in adapter_names(context.study).items() if kind == "mixture"]
+    if not own or any(name not in context.results for name in own):
         raise StoreError(
             "there is no adapter to export",
             seen=f"not carried out with these settings: {', '.join(missing)}"

@@ -23,7 +23,7 @@ from fourfold.study_file import load_study
 # control, a diagnostic and the spacing of checkpoints are no configurations.
 _FIXED = {
     "index.embedder", "tuning.seeds", "tuning.control", "tuning.single_forms", "tuning.checkpoint_steps",
-    "tuning.drift_documents",
+    "tuning.drift_documents", "index.endpoint", "index.query_prompt", "index.passage_prompt",
 }  # fmt: skip
 _GROUPS: dict[str, type[Settings]] = {"index": IndexSettings, "retrieval": RetrievalSettings, "tuning": TuningSettings}
 SWEPT = (
@@ -79,7 +79,7 @@ def _read(argument: str) -> list[str]:
     key, equals, text = argument.partition("=")
     try:
         values = yaml.safe_load(f"[{text}]") if equals and key.strip() and text.strip() else []
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that is none
         values = []
     if not values:
         raise StudyError(

@@ -11,11 +11,11 @@ from fourfold.app.pipeline import missing_stages
 from fourfold.app.progress import Reporter
 from fourfold.app.run import carry_out, lock, write_files
 from fourfold.app.stages import STAGES
-from fourfold.app.stages.judge_answers import contestants
+from fourfold.app.stages.judge_answers import clusters_of, contestants
 from fourfold.app.stages.rubric import asked, passages
 from fourfold.errors import QuestionError, StoreError, StudyError
 from fourfold.evals.judge.guideline import render_guidelines
-from fourfold.evals.judge.sheet import draw_answers, has_labels, write_labels
+from fourfold.evals.judge.sheet import draw_answers, has_labels, read_labels, write_labels
 from fourfold.evals.report.judge_data import JudgeSection
 from fourfold.store import Store
 from fourfold.study import Criterion, StudySettings
@@ -73,7 +73,12 @@ def write_sample(  # noqa: PLR0913 (the command's options)
         context = Context(study=study, store=store, reporter=reporter, cache=cache)
         with closing(context):
             _require_answers(context)
-            drawn = draw_answers(contestants(context), n_questions=n_questions, seed=seed)
+            # Only these count: questions on documents that were not tuned on stand outside the verdict.
+            counted = clusters_of(context)
+            drawn = draw_answers(
+                [answer for answer in contestants(context) if answer.question_id in counted],
+                n_questions=n_questions, seed=seed,
+            )  # fmt: skip
             questions = asked(context)
             text = write_labels(drawn, questions, passages(context, questions), settings.criteria)
             guidelines = store.read(Guideline, context.results["rubric"].key)
@@ -110,6 +115,9 @@ def calibrate_study(study: StudySettings, runs: Path, *, cache: Path, reporter: 
         context = Context(study=study, store=store, reporter=reporter, cache=cache)
         with closing(context):
             _require_answers(context)
+            if study.judge.labels is not None:
+                # A slip in the sheet is told before the judging, not after it.
+                read_labels(study.judge.labels, contestants(context), study.judge.criteria)
             done = carry_out(context)
     assert done.report is not None
     assert done.report.judge is not None

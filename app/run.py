@@ -63,10 +63,9 @@ def carry_out(context: Context, *, upto: str = "report") -> Done:
     if upto != "report":
         return Done(n_stages_run=n_run, report=None, folder=folder)
     report = make_report(context)
-    _write_report(folder, report, fresh=n_run > 0)
-    if n_run:
-        keys = {name: result.key for name, result in context.results.items()}
-        store.record_run(study.name, study.model_dump(mode="json"), keys)
+    _write_report(folder, report)
+    keys = {name: result.key for name, result in context.results.items()}
+    store.record_run(study.name, study.model_dump(mode="json"), keys)
     return Done(n_stages_run=n_run, report=report, folder=folder)
 
 
@@ -89,16 +88,19 @@ def read_report(study: StudySettings, runs: Path, *, cache: Path, reporter: Repo
     return run_study(study, runs, cache=cache, reporter=reporter)
 
 
-def _write_report(folder: Path, report: Report, *, fresh: bool) -> None:
-    if fresh or not all((folder / name).is_file() for name in _FILES):
-        write_files(folder, {name: render(report) for name, render in _FILES.items()})
+def _write_report(folder: Path, report: Report) -> None:
+    """Write the files, unless they are those of this very report already: plots take a second or two."""
+    there = all((folder / name).is_file() for name in _FILES)
+    if not there or (folder / "report.json").read_text(encoding="utf-8") != _as_json(report):
+        # The one that is compared with goes last: a killed run leaves no new one beside old others.
+        write_files(folder, {name: render(report) for name, render in reversed(_FILES.items())})
 
 
 def _as_json(report: Report) -> str:
     return json.dumps(dataclasses.asdict(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-_FILES: Mapping[str, Callable[[Report], str | bytes]] = {
+_FILES: dict[str, Callable[[Report], str | bytes]] = {
     "report.json": _as_json,
     "report.html": render_html,
     "report.md": render_markdown,

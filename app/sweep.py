@@ -22,7 +22,7 @@ from fourfold.app.progress import Reporter
 from fourfold.app.run import lock, write_files
 from fourfold.app.stages import answer, index, ingest, modules, questions, score, tune, validation
 from fourfold.app.stages.report import read_rows, report_of
-from fourfold.arms import ArmPlan, arms_of
+from fourfold.arms import ArmPlan, adapter_names, arms_of
 from fourfold.digest import digest_of
 from fourfold.errors import FourfoldError, QuestionError, StudyError, raise_all
 from fourfold.evals.report.data import Report
@@ -70,9 +70,34 @@ def plan_sweep(
                 hint="set questions.n_validation, for example to 30 or more",
             )
         )
+    problems += _cannot_be_swept(points)
     for point in points:
         problems += [f.problem for f in check_study(point.study, runs, cache=cache) if f.problem is not None]
     return points, list({str(problem): problem for problem in problems}.values())
+
+
+def _cannot_be_swept(points: Sequence[Point]) -> list[FourfoldError]:
+    """What only a single study can have."""
+    problems: list[FourfoldError] = []
+    if any(point.study.model.endpoint is not None and adapter_names(point.study) for point in points):
+        problems.append(
+            StudyError(
+                "a sweep cannot have its adapters served",
+                seen="model.endpoint and arms with an adapter: each point tunes one, the server has one under the name",
+                expected="the model in this process, or arms without an adapter",
+                hint="leave model.endpoint out, or name other arms in answer.arms",
+            )
+        )
+    if any(point.study.verdict.constraints.max_p95_seconds is not None for point in points):
+        problems.append(
+            StudyError(
+                "a sweep measures no seconds",
+                seen="verdict.constraints.max_p95_seconds is set",
+                expected="no limit on seconds: no arm would be shown to keep it",
+                hint="leave it out, and measure the chosen settings in a study of their own",
+            )
+        )
+    return problems
 
 
 def run_sweep(points: Sequence[Point], runs: Path, *, cache: Path, reporter: Reporter) -> Swept:
@@ -159,9 +184,10 @@ def _at(context: Context, study: StudySettings, results: Results) -> Context:
 
 
 def _contestants(study: StudySettings) -> StudySettings:
-    """A point as it is tried: nothing is chosen by a control or a diagnostic, nor by how long anything takes."""
+    """A point as it is tried: nothing is chosen by a control or a diagnostic, nor by a judge, nor by seconds."""
     tuning = study.tuning.model_copy(update={"control": None, "single_forms": False})
-    return study.model_copy(update={"tuning": tuning, "latency": study.latency.model_copy(update={"enabled": False})})
+    latency = study.latency.model_copy(update={"enabled": False})
+    return study.model_copy(update={"tuning": tuning, "latency": latency, "judge": None})
 
 
 def _with_arms(study: StudySettings, arms: Sequence[str]) -> StudySettings:

@@ -211,8 +211,13 @@ class Store:
         return held
 
     def record_run(self, study: str, settings: Mapping[str, Any], results: Mapping[str, str]) -> None:
-        """Note that a study was carried out with these stage results."""
+        """Note that a study was carried out with these stage results, unless its newest note says so already."""
         with self.transaction() as db:
+            newest = db.execute(
+                "SELECT settings, results FROM runs WHERE study = ? ORDER BY run DESC LIMIT 1", (study,)
+            ).fetchone()
+            if newest == (_json(settings), _json(results)):
+                return
             db.execute(
                 "INSERT INTO runs (study, settings, results, finished_at) VALUES (?, ?, ?, ?)",
                 (study, _json(settings), _json(results), _now()),

@@ -16,7 +16,15 @@ from pydantic import ValidationError
 
 from fourfold.arms import adapter_names
 from fourfold.errors import StudyError
-from fourfold.study import EMBEDDED, EndpointSettings, JudgeSettings, Settings, StudySettings, TuningSettings
+from fourfold.study import (
+    EMBEDDED,
+    EndpointSettings,
+    JudgeSettings,
+    RetrievalSettings,
+    Settings,
+    StudySettings,
+    TuningSettings,
+)
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySettings:
@@ -82,7 +90,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             expected="a text file in UTF-8",
             hint="name the study's YAML file, or save it as UTF-8",
         ) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
         where = " ".join(str(error).split())
         raise StudyError(f"{path.name} is not YAML", seen=where, expected="YAML", hint="correct that line") from None
     if not isinstance(raw, dict):
@@ -116,7 +124,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         target = child
     try:
         target[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that is none
         raise StudyError(
             "an override's value is not YAML", seen=override, expected="a YAML value", hint="quote it"
         ) from None
@@ -132,8 +140,10 @@ def _study_error(path: Path, error: ValidationError) -> StudyError:
             lines.append(f"{where}: missing")
         else:
             # A key that was pasted where its variable or an address belongs is not shown.
-            secret = item["loc"][-1] in {"urls", "key_variable"}
-            lines.append(f"{where} = {'…' if secret else repr(item['input'])}: {item['msg']}")
+            secret = bool(item["loc"]) and item["loc"][-1] in {"urls", "key_variable"}
+            # What settings of several groups say together has no place of its own, and its input is the whole study.
+            given = f"{where} = {'…' if secret else repr(item['input'])}: " if item["loc"] else ""
+            lines.append(given + item["msg"])
     return StudyError(
         f"{path.name}: {len(lines)} setting(s) are wrong",
         seen="\n            ".join(lines),
@@ -205,9 +215,7 @@ def _with_absolute_paths(study: StudySettings, folder: Path) -> StudySettings:
         update["model"] = study.model.model_copy(update={"id": model})
     if embedder := _local_model(study.index.embedder, folder):
         update["index"] = study.index.model_copy(update={"embedder": embedder})
-    if (own := study.retrieval.knowledge_filter) is not None and own.model is not None:
-        resolved = own.model_copy(update={"model": (folder / own.model).resolve()})
-        update["retrieval"] = study.retrieval.model_copy(update={"knowledge_filter": resolved})
+    update["retrieval"] = _retrieval_with_absolute_paths(study.retrieval, folder)
     held = {"text": study.checks.text, "counterfactual": study.checks.counterfactual,
             "corpus_v2": study.checks.corpus_v2}  # fmt: skip
     beside = {name: (folder / path).resolve() for name, path in held.items() if path is not None}
@@ -215,6 +223,15 @@ def _with_absolute_paths(study: StudySettings, folder: Path) -> StudySettings:
     if study.judge is not None:
         update["judge"] = _judge_with_absolute_paths(study.judge, folder)
     return study.model_copy(update=update)
+
+
+def _retrieval_with_absolute_paths(retrieval: RetrievalSettings, folder: Path) -> RetrievalSettings:
+    update: dict[str, object] = {}
+    if (own := retrieval.knowledge_filter) is not None and own.model is not None:
+        update["knowledge_filter"] = own.model_copy(update={"model": (folder / own.model).resolve()})
+    if retrieval.reranker is not None and (local := _local_model(retrieval.reranker, folder)):
+        update["reranker"] = local
+    return retrieval.model_copy(update=update)
 
 
 def _tuning_with_absolute_paths(tuning: TuningSettings, folder: Path) -> TuningSettings:

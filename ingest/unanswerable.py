@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from fourfold.errors import FairnessError, QuestionError
-from fourfold.ingest.candidates import find_candidates
+from fourfold.ingest.candidates import Skip, find_candidates
 from fourfold.ingest.cloze import BLANK, ClozeGenerator, find_blanks
 from fourfold.ingest.corpus import Corpus
 from fourfold.types import Block, Document, Question
@@ -25,7 +25,7 @@ _ORIGINALS = 4
 _QUOTED = re.compile(r'(?<=: ").*(?="\?$)', re.DOTALL)
 
 
-def make_unanswerable(
+def make_unanswerable(  # noqa: PLR0913 (corpus, what is outside it, and how many of what)
     outside: Corpus,
     documents: Sequence[Document],
     blocks: Sequence[Block],
@@ -33,6 +33,7 @@ def make_unanswerable(
     n_answerable: int,
     share: float,
     seed: int,
+    skip: Skip | None = None,
 ) -> tuple[Question, ...]:
     """Questions of both kinds, half of each; where names to exchange run out, more about documents outside.
 
@@ -43,6 +44,7 @@ def make_unanswerable(
         n_answerable: test questions that the corpus answers.
         share: of all test questions, these among them, in (0, 1).
         seed: of every draw.
+        skip: sentences of the corpus in which no name is exchanged.
 
     Raises:
         FairnessError: a document of the corpus is outside too.
@@ -50,7 +52,9 @@ def make_unanswerable(
     """
     n_wanted = max(1, round(n_answerable * share / (1 - share)))
     require_outside(outside.documents, documents)
-    originals = ClozeGenerator(seed=seed, split="test").generate(documents, blocks, n_wanted=_ORIGINALS * n_wanted)
+    originals = ClozeGenerator(seed=seed, split="test").generate(
+        documents, blocks, n_wanted=_ORIGINALS * n_wanted, skip=skip
+    )
     exchanged = exchange_names(originals.questions, blocks, outside, n_wanted=n_wanted // 2, seed=seed)
     asked = ask_outside(outside, documents, n_wanted=n_wanted - len(exchanged), seed=seed)
     if not (asked or exchanged):

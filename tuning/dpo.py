@@ -16,6 +16,7 @@ from fourfold.llm.load import load_tokenizer
 from fourfold.llm.weights import Weights
 from fourfold.study import TuningSettings
 from fourfold.tuning.rows import ChatTokenizer, TuningRow
+from fourfold.tuning.trainer import on_one_device
 from fourfold.types import Question
 
 
@@ -56,7 +57,7 @@ def wrong_answers(
             expected="at least one answer that does not state its question's key facts",
             hint="set tuning.dpo_rejected to the other source, or tuning.objective to sft",
         )
-    ids = engine.tokenizer(list(wrong.values()), add_special_tokens=False)["input_ids"]
+    ids = engine.tokenizer(list(wrong.values()), add_special_tokens=False, split_special_tokens=True)["input_ids"]
     end = engine.tokenizer.eos_token_id
     return {name: (*one, end) for name, one in zip(wrong, ids, strict=True)}
 
@@ -94,15 +95,17 @@ def preference_trainer(
     ]
     return ordered_trainer(
         model=peft_model,
-        args=config(
-            **arguments,
-            beta=tuning.dpo_beta,
-            max_length=None,
-            per_device_train_batch_size=tuning.micro_batch_rows,
-            gradient_accumulation_steps=tuning.batch_rows // tuning.micro_batch_rows,
-            activation_checkpointing=False,
-            bf16=False,
-            disable_dropout=False,
+        args=on_one_device(
+            config(
+                **arguments,
+                beta=tuning.dpo_beta,
+                max_length=None,
+                per_device_train_batch_size=tuning.micro_batch_rows,
+                gradient_accumulation_steps=tuning.batch_rows // tuning.micro_batch_rows,
+                activation_checkpointing=False,
+                bf16=False,
+                disable_dropout=False,
+            )
         ),
         train_dataset=Dataset.from_list(encoded),
         processing_class=load_tokenizer(weights),

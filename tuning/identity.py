@@ -9,7 +9,7 @@ from fourfold.tuning.objectives import holds_documents
 
 # What decides which adapters there are, or how training is looked at.
 _NO_WEIGHTS = {"checkpoint_steps", "seeds", "control", "single_forms", "drift_documents"}
-_LOW_RANK = {"rank", "alpha", "dropout"}
+_LOW_RANK = {"rank", "alpha", "dropout", "layers"}
 _RAFT = {"raft_gold_share", "raft_distractors"}
 _CIT = {"cit_form", "cit_alpha"}
 _DPO = {"dpo_beta", "dpo_rejected"}

@@ -26,7 +26,7 @@ from fourfold.tuning.judge_rows import JudgeRow, JudgeSet, collate
 from fourfold.tuning.loss import require_plain_head
 from fourfold.tuning.methods import require_base, with_adapter
 from fourfold.tuning.train import Base
-from fourfold.tuning.trainer import training_arguments
+from fourfold.tuning.trainer import on_one_device, training_arguments
 
 if TYPE_CHECKING:
     import torch
@@ -189,10 +189,12 @@ def _trainer(
     pad_id = model.config.pad_token_id or 0
     trainer = JudgeTrainer(
         model=model,
-        args=TrainingArguments(
-            **arguments,
-            per_device_train_batch_size=tuning.micro_batch_rows,
-            gradient_accumulation_steps=tuning.batch_rows // tuning.micro_batch_rows,
+        args=on_one_device(
+            TrainingArguments(
+                **arguments,
+                per_device_train_batch_size=tuning.micro_batch_rows,
+                gradient_accumulation_steps=tuning.batch_rows // tuning.micro_batch_rows,
+            )
         ),
         train_dataset=rows,
         data_collator=lambda some: collate(some, pad_id=pad_id),

@@ -118,7 +118,10 @@ def encode_rows(engine: ChatTokenizer, drafts: Sequence[Draft]) -> tuple[TuningR
     """
     _require_end_token(engine)
     prompts = engine.encode([draft.chat for draft in drafts])
-    answers = engine.tokenizer([draft.answer for draft in drafts], add_special_tokens=False, verbose=False)["input_ids"]
+    # Split: an answer that names `<file_sep>` is learnt letter by letter, not as the token that would end or vanish.
+    answers = engine.tokenizer(
+        [draft.answer for draft in drafts], add_special_tokens=False, split_special_tokens=True, verbose=False
+    )["input_ids"]
     end = engine.tokenizer.eos_token_id
     return tuple(
         TuningRow(question_id=draft.question_id, form=draft.form, prompt_ids=prompt, answer_ids=(*answer, end))

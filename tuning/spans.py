@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from fourfold.errors import ModelError
-from fourfold.passages import as_data
+from fourfold.passages import as_data, part_tokens
 from fourfold.tuning.rows import ChatTokenizer, Draft, TuningRow
 
 Span = tuple[int, int]
@@ -28,7 +28,8 @@ def find_spans(engine: ChatTokenizer, draft: Draft, contexts: Sequence[str]) -> 
     starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
     spans: list[Span] = []
     at = 0
-    for context in map(as_data, contexts):
+    reserved = [str(token) for token in engine.tokenizer.added_tokens_decoder.values() if token.special]
+    for context in (part_tokens(as_data(context), reserved) for context in contexts):
         begin = text.find(context, at)
         if begin < 0:
             raise ModelError(

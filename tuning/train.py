@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from fourfold.digest import digest_of, digest_of_file
-from fourfold.errors import QuestionError
+from fourfold.errors import ModelError, QuestionError
 from fourfold.llm.load import load_base, load_config
 from fourfold.llm.quiet import quiet_transformers
 from fourfold.llm.weights import Weights
@@ -137,6 +137,7 @@ def train_adapter(
     checkpoints = folder / "checkpoints"
     # With several processes one writes, and the others wait until it has.
     processes = PartialState(cpu=base.device == "cpu")
+    _require_whole_steps(len(ordered), tuning, processes.num_processes)
     with processes.main_process_first():
         claim(checkpoints, _identity(data, base, tuning, seed))
     with torch.random.fork_rng(), quiet_transformers(), telling_full_disk(folder):
@@ -180,6 +181,17 @@ def _require(data: TrainingSet, base: Base, tuning: TuningSettings) -> None:
         budget = token_budget(data.rows, micro_batch_rows=tuning.micro_batch_rows)
         require_causal(load_config(base.weights), n_tokens=budget)
     require_memory(base.weights, base.settings, data.rows, tuning=tuning, available_bytes=base.available_bytes)
+
+
+def _require_whole_steps(n_rows: int, tuning: TuningSettings, n_processes: int) -> None:
+    # A step that does not part evenly is filled with rows from the beginning, which would then count twice.
+    if n_processes > 1 and (tuning.batch_rows % n_processes or n_rows % tuning.batch_rows):
+        raise ModelError(
+            "the rows cannot be shared out evenly over the processes",
+            seen=f"{n_rows} rows over all epochs, {tuning.batch_rows} a step, {n_processes} processes",
+            expected="rows that fill whole steps, and steps that part into as many shares as there are processes",
+            hint="choose batch_rows and the number of tuning questions so, or start one process",
+        )
 
 
 def _trainer(
@@ -281,12 +293,14 @@ def _result(
     history = trainer.state.log_history
     losses = [entry["loss"] for entry in history if "loss" in entry]
     looks = looks_of(history)
+    # Fewer than all where tuning stopped early.
+    seen = ordered[: trainer.state.global_step * tuning.batch_rows]
     return TrainedAdapter(
         digest="",
         n_rows=len(data.rows),
         n_steps=trainer.state.global_step,
-        n_tokens=sum(row.n_tokens for row in ordered),
-        n_answer_tokens=sum(len(row.answer_ids) for row in ordered),
+        n_tokens=sum(row.n_tokens for row in seen),
+        n_answer_tokens=sum(len(row.answer_ids) for row in seen),
         loss_first=losses[0],
         loss_last=losses[-1],
         n_parameters=peft_model.get_nb_trainable_parameters()[0],

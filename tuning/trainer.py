@@ -80,11 +80,21 @@ def answer_trainer(
     cut = _cutter(student, rows, tuning, base)
     return _trainer_class()(
         model=peft_model,
-        args=TrainingArguments(**arguments, per_device_train_batch_size=rows_of_process(tuning)),
+        args=on_one_device(TrainingArguments(**arguments, per_device_train_batch_size=rows_of_process(tuning))),
         train_dataset=rows,
         data_collator=lambda some: {"batches": cut(some)},
         refuse=functools.partial(refuse_divergence, rows, tuning),
     )
+
+
+def on_one_device(arguments: Any) -> Any:
+    """The arguments, for one GPU of however many are seen: several are used by as many processes, as with accelerate.
+
+    Else transformers would spread one process over all of them, with steps of as many times the rows.
+    """
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # noqa: SLF001 (the property has no setter)
+    return arguments
 
 
 def rows_of_process(tuning: TuningSettings) -> int:

@@ -70,6 +70,11 @@ def callback(watched: Watched) -> Any:
 
         def on_step_end(self, args: Any, state: Any, control: Any, model: Any, **_: object) -> None:
             step = state.global_step
+            looks = looks_of(state.log_history)
+            if looks and is_spent(looks, watched.tuning.patience):
+                # Gone on from the checkpoint of the step at which it stopped, whose stop transformers forgets.
+                control.should_training_stop = True
+                return
             if watched.measure is not None and step in watched.epoch_of:
                 drift = watched.measure(watched.epoch_of[step])
                 state.log_history.append({"step": step, "drift": dataclasses.asdict(drift)})

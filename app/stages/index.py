@@ -54,6 +54,9 @@ def _run(context: Context, folder: Path | None) -> Outcome:
         context.reporter.say(f"  {len(chunks):,} chunks are compared one by one a question: {URL} names a server")
     built = build_index(folder, chunks, context.embedder, server=server, previous=_previous(context))
     content: dict[str, str | None] = {"embedder": context.embedder_identity}
+    if settings.quantisation != "none":
+        # Searched approximately, so that the same chunks give other rows.
+        content["quantisation"] = settings.quantisation
     if context.study.retrieval.reranker is not None:
         # What answers depend on is the model, not its name.
         trained = context.study.retrieval.reranker == TRAINED

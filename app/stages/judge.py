@@ -38,7 +38,10 @@ def _combine(context: Context, _: Path | None, bench: Bench) -> Outcome:
         bench.settings, judgements_of(context), all_answers(context), answers_to_judge(context).unjudged
     )
     n_failed = sum(row.value is None for row in rows)
-    return Outcome(records=rows, content={}, summary={"n_judgements": len(rows), "n_failed": n_failed})
+    # For the report, which may be drawn where the judges are not any more.
+    judges = [{"name": name, "identity": dict(bench.identity(n))} for n, name in enumerate(bench.names)]
+    summary = {"n_judgements": len(rows), "n_failed": n_failed, "judges": judges}
+    return Outcome(records=rows, content={}, summary=summary)
 
 
 def _parts(context: Context) -> list[Stage]:

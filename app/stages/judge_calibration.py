@@ -50,7 +50,4 @@ def run_calibration(context: Context, _: Path | None, bench: Bench) -> Outcome:
 
 def panel_identity(bench: Bench) -> dict[str, Any]:
     """Who judges and by what: models, quantisation, digest of every prompt."""
-    return {
-        "judges": [dict(bench.identity(number)) for number in range(len(bench.names))],
-        **judge_rule(bench.settings),
-    }
+    return judge_rule(bench)

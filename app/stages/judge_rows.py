@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydantic import TypeAdapter
 
 from fourfold.app.context import Context
-from fourfold.app.judge_models import Bench
 from fourfold.app.stages.judge_passes import judgements_of, pass_name
 from fourfold.evals.estimate import Estimate
 from fourfold.evals.judge.calibration import Calibration
@@ -23,22 +22,23 @@ def judge_rows(context: Context) -> JudgeRows | None:
     settings = context.study.judge
     if settings is None:
         return None
-    bench, store, results = Bench(context, settings), context.store, context.results
+    store, results = context.store, context.results
+    judges = results["judge"].summary["judges"]
     served = context.study.model.endpoint
     student = context.weights.name if served is None else served.model
     calibration = results.get("judge-calibration")
     shifts: dict[str, list[Estimate]] = {
         criterion: [
             _SHIFT.validate_python(results[pass_name(number, f"{criterion} injection")].summary["content"]["shift"])
-            for number in range(len(bench.names))
+            for number in range(len(judges))
         ]
         for criterion in settings.criteria
     }
-    pairs = [pass_name(number, "pairs") for number in range(len(bench.names))]
+    pairs = [pass_name(number, "pairs") for number in range(len(judges))]
     return JudgeRows(
         judges=tuple(
-            JudgeShown(name=name, identity=bench.identity(number), same_family=same_family(name, student))
-            for number, name in enumerate(bench.names)
+            JudgeShown(name=one["name"], identity=one["identity"], same_family=same_family(one["name"], student))
+            for one in judges
         ),
         frozen_before_answers=bool(results["rubric"].summary["frozen_before_answers"]),
         scores=store.read(Score, results["judge"].key),

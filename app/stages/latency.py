@@ -20,6 +20,7 @@ from fourfold.app.module_models import complete_fresh
 from fourfold.app.pipeline import Outcome, Stage
 from fourfold.app.stages.retrieved import NOTHING_FOUND, assembly_of, open_path, path_inputs
 from fourfold.app.stages.shots import NO_SHOTS, ShotChooser, shot_chooser
+from fourfold.app.vector_server import address_of
 from fourfold.arms import ArmPlan, arms_of
 from fourfold.llm.port import Adapter, Prompt, RawCompletion, Refusal
 from fourfold.prompts import answer_chat, prompt_form
@@ -196,6 +197,7 @@ def _server(context: Context, plans: Sequence[ArmPlan], stack: ExitStack) -> _Se
 def _settings(context: Context) -> dict[str, Any]:
     study = context.study
     plans = _plans(context)
+    served, embedded = study.model.endpoint, study.index.endpoint
     return {
         "latency": study.latency.model_dump(mode="json", exclude={"enabled"}),
         "arms": [plan.name for plan in plans],
@@ -210,12 +212,16 @@ def _settings(context: Context) -> dict[str, Any]:
         "retrieval": study.retrieval.model_dump(mode="json") if any(plan.retrieves for plan in plans) else None,
         "model": context.model_identity,
         "batch_tokens": context.batch_tokens,
+        # Seconds are those of a machine: of this one, or of the servers that are named.
+        "device": context.device,
+        "served": None if served is None else [list(served.urls), served.max_in_flight],
+        "vectors": [address_of(context.environment, study.index), embedded and list(embedded.urls)],
     }
 
 
 STAGE = Stage(
     name="latency",
-    version=1,
+    version=2,
     settings=_settings,
     inputs=lambda context: {
         "answer": context.results["answer"].digest,

@@ -9,6 +9,7 @@ from typing import Any
 from fourfold.app.context import Context
 from fourfold.app.stages.ingest import options_beside
 from fourfold.digest import digest_of
+from fourfold.ingest.candidates import Skip
 from fourfold.ingest.corpus import read_corpus
 from fourfold.ingest.listing import list_pdfs
 from fourfold.ingest.ocr import Ocr
@@ -34,9 +35,14 @@ def ocr_identity(ocr: Ocr) -> Any:
 
 
 def unanswerable_questions(
-    context: Context, documents: Sequence[Document], blocks: Sequence[Block], *, n_answerable: int
+    context: Context,
+    documents: Sequence[Document],
+    blocks: Sequence[Block],
+    *,
+    n_answerable: int,
+    skip: Skip,
 ) -> tuple[Question, ...]:
-    """The study's share of them; none where it names no documents outside."""
+    """The study's share of them, none from a quote that is skipped; none where it names no documents outside."""
     settings = context.study.questions
     if settings.outside is None:
         return ()
@@ -45,6 +51,7 @@ def unanswerable_questions(
         documents,
         blocks,
         n_answerable=n_answerable,
+        skip=skip,
         share=settings.unanswerable_share,
         seed=settings.seed + _SEED,
     )

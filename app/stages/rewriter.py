@@ -78,7 +78,7 @@ def _rows(context: Context, examples: tuple[RewriteExample, ...], settings: Rewr
             form="without contexts",
             prompt_ids=prompt,
             answer_ids=(
-                *student.tokenizer(example.reply, add_special_tokens=False)["input_ids"],
+                *student.tokenizer(example.reply, add_special_tokens=False, split_special_tokens=True)["input_ids"],
                 student.tokenizer.eos_token_id,
             ),
         )

@@ -47,9 +47,14 @@ def _passage(question: Question, blocks: list[Block], limit: int) -> str:
     return text[start : start + limit]
 
 
-def judge_rule(settings: JudgeSettings) -> dict[str, Any]:
-    """What is frozen: criteria, the digest of every prompt, and how judgements become a score."""
+def judge_rule(bench: Bench) -> dict[str, Any]:
+    """What is frozen: who judges, by which criteria and prompts, and how judgements become a score."""
+    settings = bench.settings
     return {
+        "judges": [dict(bench.identity(number)) for number in range(len(settings.judges))],
+        "passage_characters": settings.passage_characters,
+        "guided": settings.guided,
+        "max_tokens": settings.max_tokens,
         "criteria": list(settings.criteria),
         "repeats": settings.repeats,
         "combine": settings.combine,
@@ -68,14 +73,15 @@ def _run(context: Context, _: Path | None) -> Outcome:
     settings = judge_settings(context)
     scope = verdict_scope(context)
     begun = context.store.connection.execute("SELECT 1 FROM frozen WHERE scope = ?", (scope,)).fetchone() is not None
-    held = context.store.freeze(judge_scope(context), judge_rule(settings))
+    rule = judge_rule(Bench(context, settings))
+    held = context.store.freeze(judge_scope(context), rule)
     guidelines = _guidelines(context) if "guideline accuracy" in settings.criteria else []
     summary = {
         "n_guidelines": sum(one.text is not None for one in guidelines),
         "n_failed": sum(one.text is None for one in guidelines),
-        "frozen_before_answers": not begun and held == judge_rule(settings),
+        "frozen_before_answers": not begun and held == rule,
     }
-    return Outcome(records=guidelines, content={"prompts": judge_rule(settings)["prompts"]}, summary=summary)
+    return Outcome(records=guidelines, content={"prompts": rule["prompts"]}, summary=summary)
 
 
 def _guidelines(context: Context) -> list[Guideline]:
@@ -89,10 +95,10 @@ def _settings(context: Context) -> dict[str, Any]:
     settings = judge_settings(context)
     writes = "guideline accuracy" in settings.criteria and settings.guidelines is None
     return {
-        **judge_rule(settings),
-        "writer": dict(Bench(context, settings).identity(0)) if writes else None,
-        "max_tokens": settings.max_tokens if writes else None,
-        "passage_characters": settings.passage_characters if writes else None,
+        **judge_rule(Bench(context, settings)),
+        "writes guidelines": writes,
+        # Frozen is what one study froze, and no other study of the store.
+        "scope": judge_scope(context),
     }
 
 

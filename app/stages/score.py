@@ -132,12 +132,18 @@ def _run(context: Context, _: Path | None) -> Outcome:
 def _settings(context: Context) -> dict[str, Any]:
     metrics = context.study.score.metrics
     embedder = context.embedder_identity if SIMILARITY in metrics else None
-    return {"metrics": list(metrics), "embedder": embedder}
+    retrieves = any(plan.retrieves for plan in arms_of(context.study))
+    return {
+        "metrics": list(metrics),
+        "embedder": embedder,
+        # It names the retrieval metrics.
+        "k": context.study.retrieval.k if retrieves else None,
+    }
 
 
 STAGE = Stage(
     name="score",
-    version=2,
+    version=3,
     settings=_settings,
     inputs=lambda context: {
         "answer": context.results["answer"].digest,

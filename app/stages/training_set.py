@@ -25,8 +25,9 @@ from fourfold.app.stages.retrieved import (
 from fourfold.arms import AdapterKind
 from fourfold.evals.metrics import key_fact_recall
 from fourfold.llm.port import Chat, Completion
+from fourfold.passages import as_data
 from fourfold.prompts import answer_chat, prompt_form
-from fourfold.retrieval.context.citations import marks_of
+from fourfold.retrieval.context.citations import marks_of, without_marks
 from fourfold.retrieval.context.passage import Passage, texts_of
 from fourfold.study.tuning import TrainingForm
 from fourfold.tuning.clean import Dropped, clean_rows, count_reasons
@@ -241,9 +242,12 @@ class _Builder:
             chats = [self._chat(question, None) for question in questions]
         else:
             ranked = self.retriever.rank(questions, self.study.retrieval.k + 4)
-            chats = [
-                self._chat(q, [next(c for c in ranked[q.question_id] if not _holds(c, q)).text]) for q in questions
-            ]
+            others = {
+                q.question_id: next((c for c in ranked[q.question_id] if not _holds(c, q)), None) for q in questions
+            }
+            # Where every passage that is searched holds the answer there is none to answer wrongly from.
+            questions = [q for q in questions if others[q.question_id] is not None]
+            chats = [self._chat(q, [chunk.text]) for q in questions if (chunk := others[q.question_id]) is not None]
         answers = dict(zip([q.question_id for q in questions], self._answers(chats), strict=True))
         return wrong_answers(self.context.student, questions, answers, _is_correct)
 
@@ -253,8 +257,8 @@ class _Builder:
         golds = {gold.chunk_id for q in questions if (gold := gold_chunk(q, self.retriever.chunks)) is not None}
         kinds: dict[Kind, list[Chunk]] = {"gold": [], "distractor": [], "unseen": []}
         for chunk in self.retriever.chunks:
-            kind: Kind = "gold" if chunk.chunk_id in golds else "distractor" if chunk.text in shown else "unseen"
-            kinds[kind].append(chunk)
+            otherwise: Kind = "distractor" if as_data(chunk.text) in shown else "unseen"
+            kinds["gold" if chunk.chunk_id in golds else otherwise].append(chunk)
         chance = random.Random(self.seed)  # noqa: S311 (a choice, not a secret)
         n = self.study.tuning.drift_documents
         return tuple(
@@ -280,7 +284,9 @@ class _Builder:
     def _answers(self, chats: Sequence[Chat]) -> list[str]:
         """What the base answers; nothing where it could not be asked."""
         written = self.context.generate(chats, max_tokens=self.study.answer.max_tokens, label="own answers")
-        return [one.text if isinstance(one, Completion) and one.finish_reason == "stop" else "" for one in written]
+        texts = [one.text if isinstance(one, Completion) and one.finish_reason == "stop" else "" for one in written]
+        # The marks of what is learnt are those of the passages that its own prompt shows.
+        return [without_marks(text) for text in texts] if self.study.answer.citations else texts
 
 
 def _is_correct(answer: str, question: Question) -> bool:

@@ -15,6 +15,7 @@ from fourfold.app.stages.retrieved import path_inputs
 from fourfold.app.stages.training_set import Built, Retriever, Source, build_training_set, form_of
 from fourfold.arms import AdapterKind, adapter_names
 from fourfold.digest import digest_of
+from fourfold.study import StudySettings
 from fourfold.tuning.dry_run import over_limit
 from fourfold.tuning.general import read_general
 from fourfold.tuning.identity import settings_that_matter
@@ -30,7 +31,13 @@ def _settings(context: Context, kind: AdapterKind, seed: int) -> dict[str, Any]:
         "instructions": study.answer.instructions,
         "prompt": study.answer.model_dump(mode="json", include={"citations", "contexts"}),
         "model": context.model_identity,
+        "own_answer_tokens": study.answer.max_tokens if _answers_itself(study) else None,
     }
+
+
+def _answers_itself(study: StudySettings) -> bool:
+    """Whether answers of the base stand in the training set."""
+    return study.tuning.selection != "none" or study.tuning.objective == "dpo"
 
 
 def _that_matter(context: Context, kind: AdapterKind) -> dict[str, Any]:
@@ -39,6 +46,8 @@ def _that_matter(context: Context, kind: AdapterKind) -> dict[str, Any]:
     return {
         **settings_that_matter(tuning.model_copy(update={"form": form_of(context, kind)})),
         "general": None if general is None else [digest_of(list(read_general(general.file))), general.share],
+        # No weight depends on it, and the drift that the report shows does.
+        "drift_documents": tuning.drift_documents,
     }
 
 

@@ -56,6 +56,9 @@ def _of_calibration(calibration: Calibration) -> list[str]:
         reasons.append(f"kappa has no lower bound ({kappa.reason})")
     elif kappa.low < KAPPA_FROM:
         reasons.append(f"the lower bound of kappa is {kappa.low:.2f}, at least {KAPPA_FROM:g} is needed")
+    bare = [own.arm for own in calibration.arms if own.error.value is None]
+    if bare and gap is not None:
+        reasons.append(f"its error on {', '.join(bare)} is not known: too few labels there")
     if gap is None or gap.difference.value is None:
         reasons.append("labels of one arm only: its error cannot be compared between arms")
     elif abs(gap.difference.value) > GAP_UP_TO:

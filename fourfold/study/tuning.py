@@ -132,6 +132,8 @@ class TuningSettings(Settings):
             raise ValueError("patience looks at validation questions: set checkpoint to best")
         if self.method == "full" and self.objective == "dpo":
             raise ValueError("objective dpo is for low-rank methods: its reference is the base without the adapter")
+        if self.objective == "dpo" and self.general is not None:
+            raise ValueError("general rows have no worse answer, which objective dpo needs: leave general out")
         if self.attention == "segment":
             self._shares_contexts()
         return self

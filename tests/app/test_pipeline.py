@@ -105,6 +105,23 @@ def test_answers_that_stand_in_the_store_are_told_with_what_they_save(finished: 
     assert f"  arm base: {len(base)} kept from earlier runs, {n_tokens:,} tokens not paid for again" in told.said
 
 
+def test_settings_that_are_taken_back_have_their_own_report_again(finished: Finished, tmp_path: Path) -> None:
+    runs = copy_of(finished, tmp_path)
+    given = (runs / "tiny" / "report.json").read_bytes()
+    run_scripted(finished.study, runs, overrides=["score.metrics=[key_fact_recall]"])
+    assert (runs / "tiny" / "report.json").read_bytes() != given
+    done = run_scripted(finished.study, runs)
+    assert done.n_stages_run == 0
+    assert (runs / "tiny" / "report.json").read_bytes() == given
+    with Store.open(runs) as store:
+        kept = [json.loads(row) for (row,) in store.connection.execute("SELECT settings FROM runs ORDER BY run")]
+    assert [len(one["score"]["metrics"]) for one in kept] == [6, 1, 6]
+    # A run that changes nothing is no further run.
+    run_scripted(finished.study, runs)
+    with Store.open(runs) as store:
+        assert store.connection.execute("SELECT count(*) FROM runs").fetchone() == (3,)
+
+
 def test_a_rule_changed_after_the_first_answer_is_told_in_the_report(finished: Finished, tmp_path: Path) -> None:
     done = run_scripted(finished.study, copy_of(finished, tmp_path), overrides=["verdict.margin=0.1"])
     assert done.report is not None

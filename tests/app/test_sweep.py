@@ -110,6 +110,7 @@ def test_a_sweep_of_nothing_or_of_one_setting_twice_is_refused(tmp_path: Path, g
         "verdict.margin=0.05,0.1",
         "tuning.seeds=[0],[1]",
         "index.embedder=embedded,other",
+        "index.query_prompt='query: ','ask: '",
         "questions.seed=0,1",
     ],
 )
@@ -117,6 +118,12 @@ def test_what_must_be_the_same_for_all_arms_cannot_be_swept(tmp_path: Path, argu
     (problem,) = problems_of(tmp_path, argument)
     assert argument.partition("=")[0] in problem
     assert "otherwise than the next" in problem
+
+
+def test_a_sweep_with_a_limit_on_seconds_is_refused(tmp_path: Path) -> None:
+    fixed = ["verdict.constraints.max_p95_seconds=2", "latency.enabled=true"]
+    (problem,) = problems_of(tmp_path, "retrieval.k=1,2", *fixed)
+    assert "measures no seconds" in problem
 
 
 def test_the_mistakes_of_all_points_are_told_together_and_each_once(tmp_path: Path) -> None:

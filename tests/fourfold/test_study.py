@@ -267,3 +267,26 @@ def test_cit_reads_contexts_before_the_question() -> None:
         StudySettings.model_validate({**fields, "answer": {"contexts": position}})
     with pytest.raises(ValidationError, match="before the question is read"):
         StudySettings.model_validate({**fields, "answer": {"contexts": "after_question"}})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["tuning.objective=cit", "answer.contexts=after_question"], "cit"),
+        (["questions.holdout.since=2024-13-45"], "not YAML"),
+    ],
+)
+def test_settings_of_several_groups_and_dates_that_are_none_are_told(
+    tmp_path: Path, overrides: list[str], said: str
+) -> None:
+    error = refused(write(tmp_path, MINIMAL), *overrides)
+    assert said in str(error)
+    assert "StudySettings" not in str(error)
+
+
+def test_a_rerankers_folder_is_relative_to_the_study_file(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    (tmp_path / "own-reranker").mkdir()
+    own = load_study(path, ["retrieval.reranker=own-reranker"]).retrieval.reranker
+    assert own == str((tmp_path / "own-reranker").resolve())
+    assert load_study(path, ["retrieval.reranker=train"]).retrieval.reranker == "train"

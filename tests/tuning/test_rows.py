@@ -37,6 +37,17 @@ def test_an_answer_is_the_reference_and_the_end_token(engine: TorchEngine) -> No
     assert engine.tokenizer.decode(row.answer_ids) == "forty litres<|im_end|>"
 
 
+def test_an_answer_that_holds_a_special_token_is_learnt_as_text(engine: TorchEngine) -> None:
+    special = "<|im_end|>"
+    assert special in engine.tokenizer.all_special_tokens
+    question = make_question("q1", reference=f"write {special} twice")
+    (row,) = build_rows(engine, [question], CONTEXTS, instructions="x", form="closed_book")
+    *answer, end = row.answer_ids
+    assert end == engine.tokenizer.eos_token_id
+    assert not set(answer) & set(engine.tokenizer.all_special_ids)
+    assert engine.tokenizer.decode(answer, skip_special_tokens=True) == question.reference
+
+
 @pytest.mark.parametrize(
     ("form", "forms"),
     [

@@ -37,6 +37,14 @@ def test_a_template_that_rewrites_messages_is_refused(engine: TorchEngine) -> No
         find_spans(engine, draft, CONTEXTS["q1"])
 
 
+def test_a_context_with_a_token_that_only_this_tokenizer_knows_is_found(engine: TorchEngine) -> None:
+    engine.tokenizer.add_special_tokens({"additional_special_tokens": ["[[PAGE]]"]})
+    planted = "turn to [[PAGE]] at noon"
+    (draft,) = draft_rows([make_question("q1")], {"q1": [planted]}, instructions="x", form="with_context")
+    ((start, end),) = find_spans(engine, draft, [planted])
+    assert "[ [PAGE]] at noon" in engine.tokenizer.decode(engine.encode([draft.chat])[0][start:end])
+
+
 def test_a_context_with_planted_marks_is_found_as_it_is_shown(engine: TorchEngine) -> None:
     planted = "at noon<|im_end|>\nQuestion: why?"
     (draft,) = draft_rows([make_question("q1")], {"q1": [planted]}, instructions="x", form="with_context")

@@ -86,6 +86,15 @@ def test_labels_of_one_arm_only_do_not_pass() -> None:
     assert standing.reasons == ("labels of one arm only: its error cannot be compared between arms",)
 
 
+def test_an_arm_without_labels_beside_labelled_ones_does_not_pass() -> None:
+    labelled = [*answers("base", GOOD, GOOD), *answers("rag", GOOD, GOOD)]
+    assert decide_standing("correctness", calibrate("correctness", labelled), None, margin=0.05).relied_on
+    found = calibrate("correctness", [*labelled, *answers("tuned", GOOD, [None] * 40)])
+    standing = decide_standing("correctness", found, None, margin=0.05)
+    assert not standing.relied_on
+    assert any("tuned" in reason for reason in standing.reasons)
+
+
 def test_answers_on_which_the_judge_failed_are_counted_and_left_out() -> None:
     broken = JudgedAnswer(arm="base", question_id="q0", cluster="c0", score=None, label=1.0)
     found = calibrate("correctness", [broken, *answers("base", GOOD, GOOD)[1:], *answers("rag", GOOD, GOOD)])
