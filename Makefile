@@ -17,7 +17,7 @@ demo: .make/demo
 	$(BIN)/fourfold run $(STUDY)
 
 test: .make/dev
-	@echo "Running the tests: about 5 minutes on 2 cores."
+	@echo "Running the tests: about 10 minutes on 2 cores."
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 test-long: .make/dev

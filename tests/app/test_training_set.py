@@ -72,7 +72,6 @@ def settings_of(context: ScriptedContext) -> dict[str, Any]:
         "tuning.dpo_beta=0.5",
         "tuning.evaluate_steps=9",
         "tuning.checkpoint_steps=9",
-        "tuning.drift_documents=0",
         "answer.max_tokens=9",
     ],
 )
