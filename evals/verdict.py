@@ -264,7 +264,7 @@ def _why_open(ruling: Ruling, *, margin: float) -> str:
     text += f", and it is not shown non-inferior to {', '.join(against)}." if against else ", and it has no score."
     if ruling.n_needed is None:
         return f"{text} No number of questions can be named: {ruling.n_needed_reason}."
-    return f"{text} About {ruling.n_needed} test questions, in clusters of the present sizes, should settle it."
+    return f"{text} About {ruling.n_needed:,} test questions, in clusters of the present sizes, should settle it."
 
 
 def _check(arms: Sequence[ArmResults], *, margin: float, level: float) -> None:

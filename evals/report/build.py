@@ -21,7 +21,7 @@ from fourfold.evals.report.differences import compare_arms
 from fourfold.evals.report.items import show_questions
 from fourfold.evals.report.judge import JudgedStudy, JudgeRows, judge_caveats, show_judge
 from fourfold.evals.report.question_caveats import question_caveats
-from fourfold.evals.report.sentence import caveats, sentence
+from fourfold.evals.report.sentence import below_control, caveats, sentence
 from fourfold.evals.report.strata import clusters_of_kind, not_recorded, summarise_strata
 from fourfold.evals.report.table import UNSEEN, Table, cluster_questions, mean_in, scores_by_arm, scores_in
 from fourfold.evals.seed_scores import Scores, on_each
@@ -94,6 +94,7 @@ def build_report(study: StudySettings, rows: Rows, *, base: str, frozen_rule_kep
         ),
         caveats=(
             *caveats(verdict, study, costs.ranking, frozen_rule_kept=frozen_rule_kept),
+            *below_control(study.verdict.primary, explained),
             *question_caveats(judged, unanswerable),
             *(judge_caveats(by_judge) if by_judge else ()),
             *check_caveats(of_adapter),

@@ -94,6 +94,20 @@ def caveats(verdict: Verdict, study: StudySettings, ranking: Ranking, *, frozen_
     return tuple(found)
 
 
+def below_control(primary: str, explained: Sequence[ArmDifference]) -> tuple[str, ...]:
+    """Tuned arms that are shown to be worse than the same tuning on another corpus: their training set is at fault."""
+    controls: Mapping[str, str] = {str(tuned): control for tuned, control in CONTROL_OF.items()}
+    return tuple(
+        f"{shown.a} is below its format control by {format_estimate(shown.paired.difference, signed=True)}: what it "
+        "was taught of these documents harms more than another corpus does. Read the tuning questions (fourfold review)."
+        for shown in explained
+        if shown.metric == primary
+        and shown.b == controls.get(shown.a)
+        and shown.paired.difference.high is not None
+        and shown.paired.difference.high < 0
+    )
+
+
 def format_estimate(estimate: Estimate, *, signed: bool = False) -> str:
     """'0.420 [0.310, 0.530]'; a dash with the reason where there is no value."""
     if estimate.value is None:

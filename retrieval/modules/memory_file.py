@@ -7,6 +7,7 @@ for each owner and passage) and `profiles` (a row for each owner and fact).
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,20 @@ INSERT INTO meta VALUES ('clock', '0');
 """
 
 
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on; where another process is at it, SQLite says so at once instead of waiting."""
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 class MemoryFile:
     """An open file. Open it with `MemoryFile.open`; close it or use it as a context manager."""
 
@@ -54,7 +69,7 @@ class MemoryFile:
             if _tables(db):
                 _require_version(db, path)
             else:
-                db.execute("PRAGMA journal_mode = WAL")
+                _write_ahead(db)
                 _create(db, path)
         except (OSError, sqlite3.Error, StoreError) as error:
             if db is not None:

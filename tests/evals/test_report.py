@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 from support.reports import SMALL, Table, arm_of, make_questions, make_report
 
+from fourfold.evals.compare import paired_difference
 from fourfold.evals.estimate import Estimate
 from fourfold.evals.report.data import Report
-from fourfold.evals.report.sentence import format_estimate
+from fourfold.evals.report.sentence import below_control, format_estimate
 
 
 @pytest.fixture(scope="module")
@@ -211,3 +212,21 @@ def test_the_sentence_says_where_nobody_has_read_the_test_questions() -> None:
     table: Table = {"base": [1, 0, 1, 0], "rag": [1, 1, 1, 1]}
     assert make_report(table, questions=generated).sentence.endswith("Test questions generated, not reviewed.")
     assert "not reviewed" not in make_report(table).sentence
+
+
+@pytest.mark.parametrize(("tuned", "control", "told"), [(0, 1, True), (1, 0, False), (1, 1, False)])
+def test_a_tuned_arm_that_is_shown_below_its_format_control_is_told(tuned: int, control: int, told: bool) -> None:
+    def scores(value: int) -> dict[str, float | None]:
+        # One question scores otherwise, so that there is a spread.
+        return {f"q{at}": float(value if at else 1 - value) for at in range(12)}
+
+    clusters = {f"q{at}": f"c{at}" for at in range(12)}
+    paired = paired_difference(scores(tuned), scores(control), clusters, seed=0)
+    row = dataclasses.replace(
+        make_report(SMALL).differences[0], a="tuned", b="control", metric="token_f1", paired=paired
+    )
+    found = below_control("token_f1", [row])
+    assert bool(found) is told
+    assert all("tuned is below its format control by -0.833 [" in text for text in found)
+    assert below_control("exact_match", [row]) == ()
+    assert below_control("token_f1", [dataclasses.replace(row, b="base")]) == ()

@@ -94,7 +94,7 @@ def test_a_small_sample_is_not_enough_evidence_and_names_the_questions_needed() 
     assert (verdict.outcome, verdict.winner) == ("not enough evidence", None)
     assert verdict.n_needed is not None
     assert verdict.n_needed > 40
-    assert str(verdict.n_needed) in verdict.reason
+    assert f"{verdict.n_needed:,}" in verdict.reason
     assert verdict.n_needed_reason is None
 
 

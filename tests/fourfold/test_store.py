@@ -131,11 +131,12 @@ def test_the_first_frozen_rule_holds(store: Store) -> None:
     assert store.freeze("b", {"margin": 0.01}) == {"margin": 0.01}
 
 
-def test_every_run_is_recorded(store: Store) -> None:
-    store.record_run("study", {"a": 1}, {"answer": "k"})
-    store.record_run("study", {"a": 1}, {"answer": "k"})
+def test_every_run_is_recorded_that_is_not_the_newest_again(store: Store) -> None:
+    for settings in ({"a": 1}, {"a": 2}, {"a": 1}):
+        store.record_run("study", settings, {"answer": "k"})
+        store.record_run("study", settings, {"answer": "k"})
     found = store.connection.execute("SELECT study, settings, results FROM runs").fetchall()
-    assert found == [("study", '{"a": 1}', '{"answer": "k"}')] * 2
+    assert found == [("study", f'{{"a": {a}}}', '{"answer": "k"}') for a in (1, 2, 1)]
 
 
 def other_version(path: Path) -> None:
