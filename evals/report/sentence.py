@@ -99,7 +99,7 @@ def below_control(primary: str, explained: Sequence[ArmDifference]) -> tuple[str
     controls: Mapping[str, str] = {str(tuned): control for tuned, control in CONTROL_OF.items()}
     return tuple(
         f"{shown.a} is below its format control by {format_estimate(shown.paired.difference, signed=True)}: what it "
-        "was taught of these documents harms more than another corpus does. Read the tuning questions (fourfold review)."
+        "was taught of these documents does more harm than another corpus. Read the tuning questions: fourfold review."
         for shown in explained
         if shown.metric == primary
         and shown.b == controls.get(shown.a)
