@@ -86,6 +86,9 @@ def caveats(verdict: Verdict, study: StudySettings, ranking: Ranking, *, frozen_
             f"Failed items ({listed}) are left out of the means and counted as wrong beside them; the verdict holds "
             "only if both ways of counting agree."
         )
+    modules = study.retrieval.rewriter, study.retrieval.knowledge_filter
+    if any(modules) and any(plan.retrieves for plan in arms_of(study)):
+        found.append("What rewriter and filter read and write is not in the cost of the arms that retrieve.")
     found.append(
         f"Cost is mean prompt + answer tokens a question ({ranking.reason}); tuning and indexing are not in it."
         if ranking.unit == TOKENS

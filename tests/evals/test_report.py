@@ -6,9 +6,11 @@ import pytest
 from support.reports import SMALL, Table, arm_of, make_questions, make_report
 
 from fourfold.evals.compare import paired_difference
+from fourfold.evals.cost import Ranking
 from fourfold.evals.estimate import Estimate
 from fourfold.evals.report.data import Report
-from fourfold.evals.report.sentence import below_control, format_estimate
+from fourfold.evals.report.sentence import below_control, caveats, format_estimate
+from fourfold.study import RetrievalSettings, StudySettings
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +155,15 @@ def test_caveats_name_the_failures_per_arm_and_what_the_cost_leaves_out(small: R
     assert any("tokens a question (no prices); tuning and indexing are not in it" in caveat for caveat in small.caveats)
     whole = make_report({"base": [1, 0], "rag": [0, 1]})
     assert not any("Failed" in caveat for caveat in whole.caveats)
+
+
+def test_a_cost_that_leaves_the_retrieval_modules_out_is_told(small: Report) -> None:
+    study = StudySettings.model_validate({"name": "a", "corpus": {"folder": "pdfs"}, "retrieval": {"rewriter": {}}})
+    ranking = Ranking(unit="tokens", values={}, reason="no prices")
+    plain = study.model_copy(update={"retrieval": RetrievalSettings()})
+    told, untold = (caveats(small.verdict, one, ranking, frozen_rule_kept=True) for one in (study, plain))
+    assert sum("rewriter and filter" in text for text in told) == 1
+    assert not any("rewriter and filter" in text for text in untold)
 
 
 def test_a_rule_changed_after_the_answers_makes_the_verdict_exploratory(small: Report) -> None:
